@@ -1,0 +1,1 @@
+"""Claims jobs from the jobboard and runs their flows."""

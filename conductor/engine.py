@@ -1,0 +1,161 @@
+"""A job's TaskFlow engine: made from the flow and what is stored of the attempt, driven step by step.
+
+All that Countermand knows of TaskFlow's engine and storage beyond its public interface is in this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
+from typing import Any
+
+from taskflow import engines, states, task
+from taskflow.patterns import linear_flow
+from taskflow.types.failure import Failure
+
+from conductor.seal import Seal
+from flows.cancel_token import CancelToken
+from flows.cancelable import bind
+from flows.errors import JobCancelled
+from flows.registry import BuiltFlow, FlowSpec
+from flows.retry_guard import guard_retry
+from flows.run_context import RunContext
+from flows.structure import Structure, atoms_of, is_retry, structure_of_graph
+from jobboard.persistence import Persistence
+from jobboard.task_view import SEAL
+
+
+class JobEngine:
+    """The engine for one run of one attempt. Making it compiles the flow; `prepare` stores and binds it."""
+
+    def __init__(
+        self,
+        spec: FlowSpec,
+        built: BuiltFlow,
+        flow_detail: Any,
+        persistence: Persistence,
+        threads: futures.Executor,
+        seal: Seal,
+    ) -> None:
+        options: dict[str, Any] = {"executor": threads} if spec.engine == "parallel" else {}
+        # defer_reverts: with it a nested retry controller that gives up never leaves outer tasks in place.
+        self._engine = engines.load(
+            linear_flow.Flow(spec.name).add(built.flow, seal),
+            flow_detail=flow_detail,
+            backend=persistence,
+            engine=spec.engine,
+            defer_reverts=True,
+            **options,
+        )
+        self._engine.compile()
+        self._storage = self._engine.storage
+        self._storage.inject(built.values, transient=True)
+        self._atoms = atoms_of(self._engine.compilation.execution_graph)
+        self._flow_detail = flow_detail
+
+    @property
+    def structure(self) -> Structure:
+        """Of the flow, with its seal."""
+        return structure_of_graph(self._engine.compilation.execution_graph)
+
+    @property
+    def in_flight(self) -> frozenset[str]:
+        """Tasks that were running when what is stored was last written."""
+        return frozenset(detail.name for detail in self._flow_detail if detail.state == states.RUNNING)
+
+    @property
+    def state(self) -> str:
+        """TaskFlow's state of the flow."""
+        return str(self._storage.get_flow_state())
+
+    @property
+    def atom_states(self) -> dict[str, str | None]:
+        """TaskFlow's state of each task and retry controller."""
+        return {atom.name: self._storage.get_atom_state(atom.name) for atom in self._atoms}
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether an earlier run has reverted everything: running it again would begin anew."""
+        return self.state == states.REVERTED and states.REVERT_FAILURE not in self.atom_states.values()
+
+    @property
+    def is_turning_back(self) -> bool:
+        """Whether TaskFlow has decided to revert everything.
+
+        Only then every atom is to be reverted: a retry controller that will try again keeps another intention.
+        """
+        return all(self._storage.get_atom_intention(atom.name) == states.REVERT for atom in self._atoms)
+
+    def bind(self, context: RunContext) -> None:
+        """Put every task and retry controller into the job."""
+        for atom in self._atoms:
+            if is_retry(atom):
+                guard_retry(atom, context.token)
+            else:
+                bind(atom, context)
+
+    def prepare(self, *, check: bool) -> None:
+        """Store what is not stored yet. With `check`, raise `MissingDependencies` for inputs no one provides."""
+        self._engine.prepare()
+        if check:
+            self._engine.validate()
+
+    def turn_back(self, token: CancelToken) -> None:
+        """Make the next run only revert: nothing of a user's task is executed any more.
+
+        A task that ran when its conductor died gets its revert too, so it is stored as failed; and that first,
+        since TaskFlow keeps a failure under the intention that stands when it is saved.
+        """
+        for atom in self._atoms:
+            if self._storage.get_atom_state(atom.name) == states.RUNNING and isinstance(atom, task.Task):
+                self._storage.save(atom.name, _interruption(token), states.FAILURE)
+            self._storage.set_atom_intention(atom.name, states.REVERT)
+
+    def steps(self, suspend: Callable[[], bool]) -> Iterator[None]:
+        """Run, giving control back before each step: before tasks start and after they ended.
+
+        Asks `suspend` at each whether to stop between two tasks. Raises what TaskFlow raises: also the failure
+        of a task, after everything was reverted.
+        """
+        run = self._engine.run_iter()
+        try:
+            next(run)
+            while True:
+                yield
+                run.send(suspend())
+        except StopIteration:
+            return
+
+    def results(self) -> dict[str, Any]:
+        """What the tasks provide, by name."""
+        found: dict[str, Any] = {}
+        for atom in self._atoms:
+            if atom.save_as and not is_retry(atom) and self._storage.get_atom_state(atom.name) == states.SUCCESS:
+                found |= _named(self._storage.get_execute_result(atom.name), atom.save_as)
+        return found
+
+    def left_behind(self) -> tuple[list[str], list[str]]:
+        """Tasks whose revert failed, and tasks that TaskFlow then no longer asked to revert."""
+        found = self.atom_states
+        failed = [name for name, state in found.items() if state == states.REVERT_FAILURE]
+        unasked = [name for name, state in found.items() if state in (states.SUCCESS, states.FAILURE)]
+        return failed, [name for name in unasked if name != SEAL]
+
+
+def _named(result: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: result if index is None else _item(result, index) for name, index in names.items()}
+
+
+def _item(result: Any, index: Any) -> Any:
+    try:
+        return result[index]
+    except (KeyError, IndexError, TypeError):
+        return None  # the task gave less than it said; TaskFlow has warned of it
+
+
+def _interruption(token: CancelToken) -> Any:
+    cause = token.cause
+    try:
+        raise JobCancelled(cause.reason if cause else "", cause.by if cause else "")
+    except JobCancelled:
+        return Failure()

@@ -1,0 +1,66 @@
+"""Log lines that belong to a job: its id, flow and task on each, and the tasks' own lines in its history."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from flows.run_context import running_task
+from jobboard import history
+from jobboard.errors import Fenced
+from jobboard.journal import Journal
+
+FORMAT = "%(asctime)s %(levelname)-7s %(where)s%(message)s"
+
+
+class JobLogHandler(logging.Handler):
+    """Puts what is logged inside of a task into the history of the task's job."""
+
+    def __init__(self, journal_of: Callable[[str], Journal | None]) -> None:
+        super().__init__(logging.INFO)
+        self._journal_of = journal_of
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take in one line. It is stored with the journal's next transaction."""
+        mark = running_task()
+        journal = self._journal_of(mark.context.job) if mark else None
+        if mark is None or journal is None:
+            return
+        message = record.getMessage()
+        if record.exc_info:
+            message = f"{message}\n{logging.Formatter().formatException(record.exc_info)}"
+        journal.note(history.LOG, task=mark.task, state=record.levelname.lower(), message=message)
+
+
+class WhereFilter(logging.Filter):
+    """Says on each line which job and task it comes from."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Set `where`, for the format."""
+        mark = running_task()
+        record.where = f"[{mark.context.job} {mark.task}] " if mark else ""
+        return True
+
+
+class NoStaleClaims(logging.Filter):
+    """Drops TaskFlow's tracebacks about writes that the fence refused: that the claim is lost is said once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line stays."""
+        error = record.exc_info[1] if record.exc_info else None
+        while error is not None:
+            if isinstance(error, Fenced):
+                return False
+            error = error.__cause__ or error.__context__
+        return True
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error, from `level` on; of TaskFlow's own lines only warnings and worse."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.addFilter(WhereFilter())
+    handler.addFilter(NoStaleClaims())
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    for quiet in ("taskflow", "kazoo", "alembic"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)

@@ -1,0 +1,211 @@
+"""The conductor: slots in which jobs run, and the loop that keeps them full."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent import futures
+from typing import Any, Final
+
+from taskflow.conductors import base
+
+from conductor.job_log import JobLogHandler
+from conductor.outcome import Ending
+from conductor.run import JobRun, Tools
+from conductor.watch import Watch
+from flows.cancel_token import CancelKind
+from flows.registry import Registry
+from jobboard import feeder
+from jobboard.claims import Claim
+from jobboard.conductors import Registration, new_owner
+from jobboard.database import Database
+from jobboard.dispatch.base import Dispatch
+from jobboard.errors import Fenced, Unreachable
+from jobboard.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+_POLL_S: Final = 1.0  # what a signal that was lost costs at most
+_RETRY_S: Final = 1.0
+_LAST_S: Final = 1.0  # of the grace time, for tasks that are interrupted at its end
+
+
+class Conductor(base.Conductor):
+    """Claims jobs and runs them, `slots` at a time. A TaskFlow conductor: `run` blocks until `stop`."""
+
+    def __init__(
+        self,
+        database: Database,
+        dispatch: Dispatch,
+        registry: Registry,
+        settings: Settings,
+        *,
+        slots: int = 4,
+        name: str | None = None,
+        grace_s: float = 30.0,
+    ) -> None:
+        self._owner = new_owner(name)
+        super().__init__(self._owner.name, dispatch.board)
+        self._database = database
+        self._dispatch = dispatch
+        self._registry = registry
+        self._slots = slots
+        self._grace_s = grace_s
+        self._settings = settings
+        self._names = [spec.name for spec in registry]
+        self._runs: dict[str, JobRun] = {}  # by job id; changed only under the lock
+        self._runs_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._pool = futures.ThreadPoolExecutor(slots, thread_name_prefix="slot")
+        self._threads = futures.ThreadPoolExecutor(max(settings.parallel, slots), thread_name_prefix="parallel")
+        self._tools = Tools(database, dispatch, settings, self._threads, self._owner.name)
+        self._registration = Registration(database, self._owner, slots, self._names, settings.lease)
+
+    # What TaskFlow's conductors do
+
+    def run(self, max_dispatches: int | None = None, *, burst: bool = False) -> None:
+        """Claim and run jobs until `stop`; with `burst`, until nothing is left to do now.
+
+        Blocks. After `stop` no job is claimed any more, and those that run are suspended between two tasks and
+        handed back; what has not stopped within the grace time is left for another conductor to go on with.
+        """
+        self._dispatch.open()
+        self._registration.enter()
+        watch = Watch(self._database, self._dispatch, self._registration, self._running, self._wake.set)
+        watch.start()
+        log = JobLogHandler(self._journal_of)
+        logging.getLogger().addHandler(log)
+        try:
+            self._loop(watch, max_dispatches, burst=burst)
+            self._wind_down()
+        finally:
+            logging.getLogger().removeHandler(log)
+            watch.stop()
+            self._leave()
+            self._stopped.set()
+
+    def stop(self) -> None:
+        """Ask `run` to end. Returns at once; may be called from a signal handler."""
+        self._stopping.set()
+        self._wake.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until `run` has ended, or the time is over; whether it has."""
+        return self._stopped.wait(timeout)
+
+    @property
+    def dispatching(self) -> bool:
+        """Whether it runs."""
+        return not self._stopped.is_set()
+
+    def _dispatch_job(self, job: Claim) -> futures.Future[Any]:
+        run = JobRun(job, self._registry.get(job.flow), self._tools)
+        with self._runs_lock:
+            self._runs[job.job] = run
+        return self._pool.submit(self._run_job, run)
+
+    # The loop
+
+    def _loop(self, watch: Watch, max_dispatches: int | None, *, burst: bool) -> None:
+        left = max_dispatches if max_dispatches is not None and max_dispatches >= 0 else None
+        while not self._stopping.is_set() and left != 0:
+            self._wake.clear()
+            room = self._slots - len(self._runs)
+            claims = self._claim(room if left is None else min(room, left))
+            for claim in claims:
+                self._dispatch_job(claim)
+            if claims:
+                watch.look()
+                left = None if left is None else left - len(claims)
+            if burst and not claims and not self._runs:
+                return
+            if len(claims) < room or not room:
+                self._wake.wait(self._pause_s())
+
+    def _claim(self, room: int) -> Sequence[Claim]:
+        if room <= 0:
+            return ()
+        try:
+            if not self._dispatch.alive:
+                self._begin_anew()
+            return self._dispatch.claim(self._owner, self._names, room)
+        except Unreachable as error:
+            LOG.warning("waiting for %s", error)
+            self._stopping.wait(_RETRY_S)
+            return ()
+
+    def _begin_anew(self) -> None:
+        """The lease was lost, and every claim with it: others may have them. Go on with a new one."""
+        LOG.warning("the lease was lost: beginning anew")
+        self._dispatch.close()
+        self._dispatch.open()
+
+    def _pause_s(self) -> float:
+        if len(self._runs) >= self._slots:
+            return _POLL_S
+        try:
+            due_s = feeder.next_due(self._database)
+        except Unreachable:
+            return _RETRY_S
+        return _POLL_S if due_s is None else min(_POLL_S, max(0.0, due_s))
+
+    def _run_job(self, run: JobRun) -> Ending:
+        ending = Ending.LOST
+        try:
+            ending = run.run()
+            LOG.info("job %s: %s", run.claim.job, ending.value)
+        except Unreachable as error:
+            LOG.warning("job %s: left for another conductor: %s", run.claim.job, error)
+            self._let_go(run)
+        except Exception:
+            LOG.exception("job %s: left for another conductor", run.claim.job)
+            self._let_go(run)
+        finally:
+            with self._runs_lock:
+                del self._runs[run.claim.job]
+            self._wake.set()
+        return ending
+
+    def _let_go(self, run: JobRun) -> None:
+        try:
+            run.let_go()
+        except (Fenced, Unreachable) as error:
+            LOG.warning("job %s: its claim ends with the lease: %s", run.claim.job, error)
+
+    def _running(self) -> list[JobRun]:
+        with self._runs_lock:
+            return list(self._runs.values())
+
+    def _journal_of(self, job: str) -> Any:
+        run = self._runs.get(job)
+        return run.journal if run else None
+
+    # The end
+
+    def _wind_down(self) -> None:
+        """Hand the jobs back: between two tasks if they get there within the grace time."""
+        for run in self._running():
+            run.suspend()
+        if not self._drained(max(0.0, self._grace_s - _LAST_S)):
+            for run in self._running():
+                LOG.warning("job %s: not between two tasks within the grace time: given up here", run.claim.job)
+                run.abandon(CancelKind.SHUTDOWN, "the conductor shuts down")
+            self._drained(min(_LAST_S, self._grace_s))
+
+    def _drained(self, timeout_s: float) -> bool:
+        self._pool.shutdown(wait=False)
+        ended = threading.Thread(target=self._pool.shutdown, name="wind-down", daemon=True)
+        ended.start()
+        ended.join(timeout_s)
+        return not ended.is_alive()
+
+    def _leave(self) -> None:
+        try:
+            self._dispatch.close()
+            self._registration.leave()
+        except Unreachable as error:
+            LOG.warning("could not sign off, the lease runs out by itself: %s", error)
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,147 @@
+"""The one thread of a conductor that watches: for cancels, pauses, time limits, lost claims, its own lease.
+
+It never touches TaskFlow's storage, which a running task may hold locked; it reads records, raises flags, and
+writes what the journals have gathered.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from conductor.run import JobRun
+from flows.cancel_token import CancelCause, CancelKind
+from jobboard.conductors import Registration
+from jobboard.database import Database
+from jobboard.dispatch.base import Dispatch
+from jobboard.errors import Fenced, Unreachable
+from jobboard.schema import jobs
+from jobboard.signals import Channel, Listener
+from jobboard.states import State
+
+LOG = logging.getLogger(__name__)
+
+_FLUSH_S: Final = 0.25  # what tasks report is stored so often
+_POLL_S: Final = 1.0  # what a signal that was lost costs at most
+_RETRY_S: Final = 1.0
+
+
+class Watch:
+    """Watches over the runs of one conductor until it is stopped."""
+
+    def __init__(
+        self,
+        database: Database,
+        dispatch: Dispatch,
+        registration: Registration,
+        runs: Callable[[], Sequence[JobRun]],
+        wake: Callable[[], None],
+    ) -> None:
+        """`runs` gives what runs now; `wake` is called when there may be work, or room for it."""
+        self._database = database
+        self._dispatch = dispatch
+        self._registration = registration
+        self._runs = runs
+        self._wake = wake
+        self._listener = Listener(database, (Channel.WORK, Channel.CONTROL))
+        self._stop = threading.Event()
+        self._look_now = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._due: dict[Callable[[], None], float] = {}
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for the thread."""
+        self._stop.set()
+        self._listener.wake()
+        self._thread.join()
+        self._listener.close()
+
+    def look(self) -> None:
+        """Look at the records at once: a run began, and may have been cancelled before anyone could hear it."""
+        self._look_now.set()
+        self._listener.wake()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._turn()
+            except Unreachable as error:
+                LOG.warning("waiting for %s", error)
+                self._stop.wait(_RETRY_S)
+            except Exception:
+                LOG.exception("the watch failed, and goes on")
+                self._stop.wait(_RETRY_S)
+
+    def _turn(self) -> None:
+        runs = self._runs()
+        heard = self._listener.wait(_FLUSH_S if runs else _POLL_S)
+        if Channel.WORK in heard:
+            self._wake()
+        if not self._dispatch.alive:
+            self._lose_all()
+        runs = self._runs()
+        if runs:
+            if Channel.CONTROL in heard or self._look_now.is_set() or self._is_due(self._wake_never, _POLL_S):
+                self._look_now.clear()
+                self._look_at(runs)
+            for run in runs:
+                self._tend(run)
+        if self._is_due(self._beat, self._registration.lease_s / 3):
+            self._beat()
+        if self._is_due(self._sweep, _POLL_S):
+            self._sweep()
+
+    def _is_due(self, what: Callable[[], None], every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + every_s
+        return True
+
+    def _beat(self) -> None:
+        if not self._registration.beat():
+            self._registration.enter()
+
+    def _sweep(self) -> None:
+        if self._dispatch.free_dead_claims():
+            self._wake()
+
+    def _wake_never(self) -> None:
+        """The key of the slow poll."""
+
+    def _lose_all(self) -> None:
+        for run in self._runs():
+            run.abandon(CancelKind.LOST_CLAIM, "the lease has ended")
+
+    def _look_at(self, runs: Sequence[JobRun]) -> None:
+        wanted = [run.claim.job for run in runs]
+        query = sa.select(jobs.c.id, jobs.c.state, jobs.c.epoch, jobs.c.cancel_by, jobs.c.cancel_reason).where(
+            jobs.c.id.in_(wanted)
+        )
+        with self._database.read() as connection:
+            rows = {row["id"]: row for row in connection.execute(query).mappings()}
+        for run in runs:
+            row = rows.get(run.claim.job)
+            if row is None or row["epoch"] != run.claim.epoch:
+                run.abandon(CancelKind.LOST_CLAIM, "another conductor has the job")
+            elif row["state"] == State.CANCELLING:
+                run.cancel(CancelCause(CancelKind.USER, row["cancel_by"] or "", row["cancel_reason"] or ""))
+            elif row["state"] == State.PAUSING:
+                run.suspend()
+
+    def _tend(self, run: JobRun) -> None:
+        try:
+            if run.is_over_time:
+                run.time_out()
+            run.journal.flush()
+        except Fenced:
+            run.abandon(CancelKind.LOST_CLAIM, "another conductor has the job")

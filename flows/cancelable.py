@@ -1,0 +1,205 @@
+"""`CancelableTask`: a TaskFlow task that stops when its job is cancelled, and then reverts."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+from taskflow import task as taskflow_task
+
+from flows import border
+from flows.cancel_token import CancelToken
+from flows.errors import Interrupted, InvalidFlow
+from flows.run_context import NOWHERE, RunContext, TaskReport, running_task
+
+Item = TypeVar("Item")
+
+Around = Callable[["CancelableTask", Callable[[], Any], dict[str, Any]], Any]
+
+_EVERY_S = 0.1  # track looks at the clock at each turn, and reports so often
+_RAW = "__countermand__"  # marks a method as wrapped, and holds what it wraps
+
+
+class CancelableTask(taskflow_task.Task):
+    """A task whose `execute` can be interrupted, and whose effects are then undone by `revert`.
+
+    Write `execute` and `revert` as for any TaskFlow task. In `execute`, call `checkpoint()` (or `track`,
+    `sleep`, `update_progress`, which do) wherever the work may stop. When the job is cancelled they raise
+    an interruption that `except Exception` does not catch, `finally` and `with` blocks run, TaskFlow calls
+    `revert` of this task and of those before it, and the job can be retried.
+
+    `revert` owes three things. It must undo work that stopped half way: then `result` is a
+    `taskflow.types.failure.Failure` and not what `execute` returns. It must be idempotent: after a crash it
+    may run twice. It must touch only what this job made. Nothing interrupts it; the helpers work in it too.
+
+    Without a name the task is named for its class, in snake_case.
+    """
+
+    irreversible: ClassVar[bool] = False
+    """Its effect cannot be undone: people are told so before they cancel."""
+
+    phase: border.Phase | None = None
+    interrupted = False
+    _context: RunContext = NOWHERE
+    _token: CancelToken = NOWHERE.token
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not args and kwargs.get("name") is None:
+            kwargs["name"] = snake_case(type(self).__name__)
+        super().__init__(*args, **kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _wrap(cls, "execute", _at_execute)
+        _wrap(cls, "revert", _at_revert)
+        _wrap(cls, "post_execute", _at_hook)
+        _wrap(cls, "post_revert", _at_hook)
+
+    @property
+    def cancel_token(self) -> CancelToken:
+        """The flag of the job this task belongs to."""
+        return self._token
+
+    @property
+    def job(self) -> str:
+        """The id of the job this task belongs to, the same in all its attempts. "" in a plain TaskFlow engine."""
+        return self._context.job
+
+    def bind(self, context: RunContext) -> None:
+        """Put the task into a job. Conductors do; in a plain TaskFlow engine bind a token of your own."""
+        self._context = context
+        self._token = context.token
+
+    def checkpoint(self) -> None:
+        """Raise the interruption if the job is to stop. Costs some 50 ns; does nothing inside `revert`."""
+        if self._token.is_set:
+            self._stop()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but no longer than until the job is to stop; then raise as `checkpoint` does."""
+        if self.phase == "revert":
+            time.sleep(seconds)
+        elif self._token.wait(seconds):
+            self._stop()
+
+    def track(self, items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
+        """Iterate over `items` with a checkpoint at each turn, and report how many are done.
+
+        `total` is how many there are; asked of `items` if it is not given. When it cannot be known,
+        only the count is reported.
+        """
+        expected = total if total is not None else operator.length_hint(items, 0)
+        done = 0
+        reported = time.monotonic()
+        self._report_count(0, expected)
+        for item in items:
+            self.checkpoint()
+            yield item
+            done += 1
+            now = time.monotonic()
+            if now - reported >= _EVERY_S:
+                reported = now
+                self._report_count(done, expected)
+        self.checkpoint()
+        self._report_count(done, expected)
+
+    def update_progress(self, progress: float, **detail: Any) -> None:
+        """Report how far the task is, from 0 to 1, and a `detail` for people, mostly `done` and `total`.
+
+        A checkpoint too. Cheap enough for tight loops under a conductor, which stores the newest report a
+        few times a second; in a plain TaskFlow engine each call is an event of TaskFlow's own.
+        """
+        self.checkpoint()
+        within = min(1.0, max(0.0, progress))
+        if self._context.report is not None and self.phase is not None:
+            self._context.report(TaskReport(self.name, within, detail or None))
+        else:
+            self.notifier.notify(taskflow_task.EVENT_UPDATE_PROGRESS, {"progress": within, **detail})
+
+    def _report_count(self, done: int, expected: int) -> None:
+        total = max(done, expected)
+        self.update_progress(done / total if total else 0.0, done=done, total=total or None)
+
+    def _stop(self) -> None:
+        # TaskFlow itself calls update_progress round execute and revert: nothing may be raised there.
+        if self.phase == "execute":
+            self.interrupted = True
+            raise Interrupted(self._token.cause)
+
+
+def bind(atom: Any, context: RunContext) -> None:
+    """Put any TaskFlow task into a job.
+
+    A task that is no `CancelableTask` can be stopped only before it starts; its results and errors pass
+    the same border.
+    """
+    if isinstance(atom, CancelableTask):
+        atom.bind(context)
+        return
+    raw_execute, raw_revert = atom.execute, atom.revert
+    atom.phase, atom.interrupted = None, False
+    atom.execute = lambda *args, **kwargs: border.execute(atom, context, lambda: raw_execute(*args, **kwargs))
+    atom.revert = lambda *args, **kwargs: border.revert(
+        atom, context, lambda: raw_revert(*args, **kwargs), kwargs.get("result")
+    )
+
+
+def snake_case(name: str) -> str:
+    """`PackFiles` as `pack_files`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _at_execute(task: CancelableTask, code: Callable[[], Any], _arguments: dict[str, Any]) -> Any:
+    return border.execute(task, task._context, code)  # noqa: SLF001 - the wrapper is part of the class
+
+
+def _at_revert(task: CancelableTask, code: Callable[[], Any], arguments: dict[str, Any]) -> Any:
+    return border.revert(task, task._context, code, arguments.get("result"))  # noqa: SLF001
+
+
+def _at_hook(task: CancelableTask, code: Callable[[], Any], _arguments: dict[str, Any]) -> None:
+    border.hook(task.name, code)
+
+
+def _is_inside(task: CancelableTask, name: str) -> bool:
+    """Whether this is `super().execute()` and the like: checked once, at the outermost call."""
+    mark = running_task()
+    return mark is not None and mark.owner is task and mark.reverting == (name == "revert")
+
+
+def _wrap(cls: type[CancelableTask], name: str, around: Around) -> None:
+    """Put `around` round the method `name` that `cls` ends up with, once, wherever in its MRO it comes from."""
+    raw = inspect.getattr_static(cls, name)
+    if getattr(raw, "__isabstractmethod__", False) or hasattr(raw, _RAW):
+        return
+    function = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
+    _refuse_what_hides_its_result(cls, name, function)
+
+    @functools.wraps(function)
+    def method(self: CancelableTask, *args: Any, **kwargs: Any) -> Any:
+        code = functools.partial(raw.__get__(self, type(self)), *args, **kwargs)
+        return code() if _is_inside(self, name) else around(self, code, kwargs)
+
+    if isinstance(raw, staticmethod):
+        # TaskFlow reads the bound signature: without one more parameter it would take the first for `self`.
+        signature = inspect.signature(function)
+        me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[me, *signature.parameters.values()]
+        )
+    setattr(method, _RAW, raw)
+    setattr(cls, name, method)
+
+
+def _refuse_what_hides_its_result(cls: type, name: str, function: object) -> None:
+    if not inspect.isfunction(function):
+        raise InvalidFlow(f"{cls.__name__}.{name} is a {type(function).__name__}: write it as a plain method")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidFlow(f"{cls.__name__}.{name} is a generator: return a value instead of yielding")
+    if inspect.iscoroutinefunction(function):
+        raise InvalidFlow(f"{cls.__name__}.{name} is a coroutine function: run the loop inside a plain method")

@@ -1,0 +1,1 @@
+"""Flows that come with Countermand: for use, and as examples to copy."""

@@ -1,0 +1,195 @@
+"""The flows that posters may ask for and conductors may run: nothing else is ever run.
+
+@flow("download", timeout="10m", max_retries=3)
+def download(url: HttpUrl, target: Path):
+    \"\"\"Download a file, check it, and unpack it.\"\"\"
+    return linear_flow.Flow("download").add(Download(), Verify(), Unpack())
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+import durationpy
+from pydantic import BaseModel
+from taskflow import flow as taskflow_flow
+from taskflow import task as taskflow_task
+
+from flows import parameters
+from flows.errors import InvalidFlow, NoSuchFlow
+from flows.structure import Structure, structure_of
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Engine = Literal["serial", "parallel"]
+OnFailure = Literal["revert", "keep"]
+
+
+@dataclass(frozen=True)
+class FlowSpec:
+    """A registered flow. None for a limit means: as the settings say."""
+
+    name: str
+    function: Callable[..., Any]
+    model: type[BaseModel]
+    timeout_s: float | None
+    max_retries: int | None
+    retry_interval_s: float | None
+    max_running: int | None
+    engine: Engine
+    on_failure: OnFailure
+
+    @property
+    def description(self) -> str:
+        """The docstring of the flow's function."""
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the arguments."""
+        return self.model.model_json_schema()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Parameters that no one is shown."""
+        return parameters.secret_names(self.model)
+
+    def as_json(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Validated arguments for a record. `InvalidArguments` names every one that does not fit."""
+        return parameters.as_json(self.name, self.model, arguments)
+
+    def from_text(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Values for words NAME=VALUE of a command line; not validated yet."""
+        return parameters.from_text(self.model, texts)
+
+    def build(self, stored: Mapping[str, Any]) -> BuiltFlow:
+        """The TaskFlow flow for the arguments of a record, and the typed values its tasks get by name.
+
+        Made anew for each run: tasks are bound to their job. Raises `InvalidArguments`, `InvalidFlow`, and
+        whatever the flow's own function raises.
+        """
+        values = parameters.resolved(self.name, self.model, stored)
+        made = self.function(**values)
+        if not isinstance(made, taskflow_flow.Flow | taskflow_task.Task):
+            raise InvalidFlow(f"flow {self.name}: its function returned {made!r}: return a TaskFlow flow")
+        clash = sorted(set(values) & set(made.provides))
+        if clash:
+            raise InvalidFlow(f"flow {self.name}: a task provides {', '.join(clash)}, which is a parameter too")
+        return BuiltFlow(made, values)
+
+
+@dataclass(frozen=True)
+class BuiltFlow:
+    """A flow made for one run."""
+
+    flow: Any  # TaskFlow's
+    values: dict[str, Any]  # typed arguments, which tasks get by name
+
+    @property
+    def structure(self) -> Structure:
+        """Its tasks, in order. `InvalidFlow` if two are named alike."""
+        return structure_of(self.flow)
+
+
+class Registry:
+    """Flows by name."""
+
+    def __init__(self) -> None:
+        self._flows: dict[str, FlowSpec] = {}
+
+    def add(self, spec: FlowSpec) -> None:
+        """Register a flow. The same function may come twice (two ways to import it), another may not."""
+        known = self._flows.get(spec.name)
+        if known is not None and _place(known.function) != _place(spec.function):
+            raise InvalidFlow(
+                f"flow {spec.name}: registered twice, by {_place(known.function)} and {_place(spec.function)}"
+            )
+        self._flows[spec.name] = spec
+
+    def get(self, name: str) -> FlowSpec:
+        """The flow of this name. `NoSuchFlow` suggests the nearest."""
+        try:
+            return self._flows[name]
+        except KeyError:
+            raise NoSuchFlow(name, self._flows) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._flows
+
+    def __iter__(self) -> Iterator[FlowSpec]:
+        return iter(sorted(self._flows.values(), key=lambda spec: spec.name))
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+
+REGISTRY: Final = Registry()
+"""Where `@flow` registers."""
+
+
+def flow(
+    name: str,
+    *,
+    timeout: str | float | None = None,
+    max_retries: int | None = None,
+    retry_interval: str | float | None = None,
+    max_running: int | None = None,
+    engine: Engine = "serial",
+    on_failure: OnFailure = "revert",
+    registry: Registry = REGISTRY,
+) -> Callable[[Function], Function]:
+    """Register a function that makes a TaskFlow flow from typed arguments. The function stays as it is.
+
+    `timeout` (running time of an attempt) and `retry_interval` are seconds or words like "10m", "1h30m".
+    `max_running` is how many jobs of this flow may run at once, over all conductors.
+    """
+
+    def register(function: Function) -> Function:
+        registry.add(
+            FlowSpec(
+                name=name,
+                function=function,
+                model=parameters.model_of(name, function),
+                timeout_s=_seconds(name, "timeout", timeout),
+                max_retries=_whole(name, "max_retries", max_retries, least=0),
+                retry_interval_s=_seconds(name, "retry_interval", retry_interval),
+                max_running=_whole(name, "max_running", max_running, least=1),
+                engine=_one_of(name, "engine", engine, ("serial", "parallel")),
+                on_failure=_one_of(name, "on_failure", on_failure, ("revert", "keep")),
+            )
+        )
+        return function
+
+    return register
+
+
+def _seconds(flow_name: str, option: str, value: str | float | None) -> float | None:
+    if value is None or isinstance(value, int | float):
+        seconds = value
+    else:
+        try:
+            seconds = durationpy.from_str(value if value[-1:].isalpha() else f"{value}s").total_seconds()
+        except durationpy.DurationError as error:
+            raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use 90, 30s, 5m or 1h30m") from error
+    if seconds is not None and seconds < 0:
+        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: cannot be negative")
+    return seconds
+
+
+def _whole(flow_name: str, option: str, value: int | None, *, least: int) -> int | None:
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use a whole number from {least}")
+    return value
+
+
+def _one_of(flow_name: str, option: str, value: Any, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use {' or '.join(allowed)}")
+    return value
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = inspect.unwrap(function).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"

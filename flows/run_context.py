@@ -1,0 +1,67 @@
+"""What a task knows of the job it runs in. A conductor binds one to each task of a compiled flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flows.cancel_token import CancelToken
+
+MAX_RESULT_BYTES: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """A task's own word on how far it is."""
+
+    task: str
+    progress: float  # 0 to 1
+    detail: dict[str, Any] | None  # mostly {done, total}
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The job around a task: its flag, and where the task's reports go."""
+
+    token: CancelToken = field(default_factory=CancelToken)
+    report: Callable[[TaskReport], None] | None = None  # None: TaskFlow's own progress event
+    swallowed: Callable[[str], None] | None = None  # told of a task that went on though it was interrupted
+    in_flight: frozenset[str] = frozenset()  # tasks that a conductor before this one had begun
+    job: str = ""  # its id, the same over all attempts and conductors; "" in a plain TaskFlow engine
+    sealed: bool = False  # a Seal ends the flow, so a task that finished in time may keep its result
+    max_result_bytes: int = MAX_RESULT_BYTES
+
+
+NOWHERE: Final = RunContext()
+"""The context of a task that no one bound: its flag is never raised."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A task that runs here and now."""
+
+    task: str
+    owner: object  # the task itself
+    context: RunContext
+    reverting: bool
+
+
+_running: ContextVar[Running | None] = ContextVar("countermand_running", default=None)
+
+
+def running_task() -> Running | None:
+    """The task whose `execute` or `revert` this code belongs to, or None."""
+    return _running.get()
+
+
+@contextmanager
+def running(task: Any, context: RunContext, *, reverting: bool) -> Iterator[None]:
+    """Mark this thread, and what is started from it with its context, as running `task`."""
+    mark = _running.set(Running(task.name, task, context, reverting))
+    try:
+        yield
+    finally:
+        _running.reset(mark)

@@ -1,0 +1,64 @@
+"""The structure of a flow: its tasks in order, and a fingerprint that changes when they do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from taskflow import retry
+from taskflow.engines.action_engine import compiler
+
+from flows.errors import InvalidFlow
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """One task of a flow."""
+
+    name: str
+    irreversible: bool
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a flow is made of."""
+
+    tasks: tuple[TaskInfo, ...]  # in flow order
+    edges: tuple[tuple[str, str], ...]  # between tasks, retry controllers, and the starts and ends of flows
+    fingerprint: str
+
+
+def structure_of(flow: Any) -> Structure:
+    """Compile `flow` (a TaskFlow flow or task) and describe it. `InvalidFlow` if two atoms are named alike."""
+    graph = compiler.PatternCompiler(flow).compile().execution_graph
+    twice = [name for name, count in Counter(atom.name for atom in atoms_of(graph)).items() if count > 1]
+    if twice:
+        raise InvalidFlow(
+            f"flow {flow.name}: two tasks are named {', '.join(sorted(twice))}: give each a name of its own"
+        )
+    return structure_of_graph(graph)
+
+
+def structure_of_graph(execution_graph: Any) -> Structure:
+    """The structure of a flow that an engine has compiled."""
+    atoms = atoms_of(execution_graph)
+    tasks = tuple(
+        TaskInfo(atom.name, bool(getattr(atom, "irreversible", False))) for atom in atoms if not is_retry(atom)
+    )
+    edges = tuple(sorted((source.name, target.name) for source, target in execution_graph.edges))
+    nodes = sorted((atom.name, is_retry(atom)) for atom in atoms)
+    digest = hashlib.sha256(json.dumps([nodes, edges]).encode()).hexdigest()
+    return Structure(tasks, edges, digest)
+
+
+def atoms_of(execution_graph: Any) -> list[Any]:
+    """Tasks and retry controllers of a compiled flow, in flow order."""
+    return [node for node, data in execution_graph.nodes(data=True) if data["kind"] in compiler.ATOMS]
+
+
+def is_retry(atom: Any) -> bool:
+    """Whether `atom` is a retry controller rather than a task."""
+    return isinstance(atom, retry.Retry)

@@ -1,0 +1,1 @@
+"""Where posters and conductors meet: states, records, postings, signals, persistence, settings."""

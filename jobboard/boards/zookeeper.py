@@ -1,0 +1,261 @@
+"""The `zookeeper` board: TaskFlow's, with a client of ours, and mended where it stops for others' mistakes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from kazoo import exceptions as kazoo_exceptions
+from kazoo.client import KazooClient
+from kazoo.protocol import paths
+from kazoo.protocol.serialization import Auth
+from kazoo.protocol.states import KazooState
+from kazoo.retry import KazooRetry
+from kazoo.security import CREATOR_ALL_ACL
+from taskflow import exceptions as excp
+from taskflow.jobs import base
+from taskflow.jobs.backends.impl_zookeeper import ZookeeperJob, ZookeeperJobBoard
+from taskflow.utils import misc
+
+from jobboard.boards.zookeeper_options import ZookeeperOptions, parse_zookeeper_url
+from jobboard.models import PRIORITIES
+
+__all__ = ["ZookeeperBoard", "ZookeeperOptions", "build_client", "open_board", "parse_zookeeper_url"]
+
+LOG = logging.getLogger(__name__)
+
+# Without a limit the pauses between two attempts to connect would grow to an hour.
+_RECONNECT: Final = {"max_tries": -1, "delay": 0.1, "backoff": 2, "max_delay": 2.0}
+
+
+def _without_secret(record: logging.LogRecord) -> bool:
+    # kazoo writes every request to its log at DEBUG, the one that authenticates too.
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            argument._replace(auth="****") if isinstance(argument, Auth) else argument for argument in record.args
+        )
+    return True
+
+
+_CLIENT_LOG: Final = logging.getLogger("kazoo.client.countermand")
+_CLIENT_LOG.addFilter(_without_secret)
+
+
+def build_client(options: ZookeeperOptions) -> KazooClient:
+    """A client that is not started yet."""
+    secured: dict[str, Any] = {}
+    if options.username is not None:
+        secured["auth_data"] = [("digest", f"{options.username}:{options.password}")]
+        secured["default_acl"] = CREATOR_ALL_ACL
+    return KazooClient(
+        hosts=options.hosts,
+        timeout=options.timeout_s,
+        connection_retry=_RECONNECT,
+        use_ssl=options.use_ssl,
+        ca=options.ca,
+        certfile=options.certfile,
+        keyfile=options.keyfile,
+        keyfile_password=options.keyfile_password,
+        verify_certs=options.verify_certs,
+        check_hostname=options.verify_certs,
+        logger=_CLIENT_LOG,
+        **secured,
+    )
+
+
+def open_board(name: str, options: ZookeeperOptions, persistence: Any = None) -> ZookeeperBoard:
+    """A board in a folder of its own, with a client of its own; `connect` it, and `close` it in the end."""
+    return ZookeeperBoard(name, options, persistence)
+
+
+class ZookeeperBoard(ZookeeperJobBoard):
+    """TaskFlow's board; its client begins with `connect` and ends with `close`. Thread-safe.
+
+    - It lives in `<path>/<name>/jobs`, with what is trashed and who is connected in folders beside it.
+    - A znode that is no posting is passed over and noted in `malformed`; it would end TaskFlow's conductors.
+    - An iteration asks once who has claimed what, not twice for each posting.
+    - A claim whose reply was lost is looked up before an answer is given.
+    """
+
+    def __init__(self, name: str, options: ZookeeperOptions, persistence: Any = None) -> None:
+        folder = f"{options.path}/{name}"
+        # No check of the server's version: it asks for a command that servers do not allow by themselves.
+        conf = {"path": f"{folder}/jobs", "check_compatible": False}
+        super().__init__(name, conf, client=build_client(options), persistence=persistence)
+        # TaskFlow replaces the last folder's name wherever it occurs in the path.
+        self._trash_path = f"{folder}/{self.TRASH_FOLDER}"
+        self._entity_path = f"{folder}/{self.ENTITY_FOLDER}"
+        self._owned = True  # TaskFlow stops only the clients that it owns
+        self.options: Final = options
+        self.malformed: dict[str, str] = {}
+        """Znodes that are no postings, by path, and why."""
+        self._entity: Any = None
+        self._opened = False
+        self._lost = True
+        self._suspended_at: float | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Does the server answer? Also after a session was lost and another begun."""
+        return self._opened and bool(self._client.connected)
+
+    @property
+    def alive(self) -> bool:
+        """Do the claims of this board certainly hold still? False is final, until `connect` is called again.
+
+        The server ends a session when it has not heard from us for `timeout_s`. Of that, two thirds may have
+        passed when the client notices that the connection is gone.
+        """
+        suspended_at = self._suspended_at
+        if suspended_at is not None and time.monotonic() >= suspended_at + self.options.timeout_s / 3:
+            self._lost = True
+        return self._opened and not self._lost
+
+    def connect(self, timeout: float = 10.0) -> None:
+        """Connect within `timeout` seconds, or raise `JobFailure`. A session that was lost is begun anew."""
+        if self._opened and not self.alive:
+            self.close()  # with it goes what is left of the claims that were given up
+        self._lost, self._suspended_at = False, None
+        if self._worker is None:
+            # Tells of postings. The executor that TaskFlow would take needs a second to shut down.
+            self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"jobboard-{self.name}")
+        try:
+            super().connect(timeout)
+        except excp.JobFailure as error:
+            self.close()
+            said = f"{self.options.address}: {error.args[0]}: {error.cause}"
+            raise excp.JobFailure(said) from error
+        self._opened = True
+
+    def close(self) -> None:
+        """End the session and with it the claims."""
+        self._opened = False
+        super().close()
+
+    def iterjobs(self, only_unclaimed: bool = False, ensure_fresh: bool = False) -> ZookeeperJobIterator:
+        """Iterate by priority, then oldest first. `ensure_fresh`: read what has just been posted elsewhere."""
+        return ZookeeperJobIterator(self, only_unclaimed=only_unclaimed, ensure_fresh=ensure_fresh)
+
+    def claim(self, job: ZookeeperJob, who: str) -> None:
+        """As TaskFlow's, but when the reply is lost, find out: for as long as the session can last."""
+        try:
+            super().claim(job, who)
+        except (excp.UnclaimableJob, excp.NotFound):
+            raise
+        except excp.JobFailure:
+            if not self._holds(job, who):
+                raise
+
+    def find_owner(self, job: ZookeeperJob) -> str | None:
+        """Who has claimed it. `JobFailure` for a claim that cannot be read."""
+        try:
+            owner: str | None = super().find_owner(job)
+        except ValueError as error:
+            raise excp.JobFailure(f"job {job.uuid}: its claim {job.lock_path} is malformed: {error}") from error
+        return owner
+
+    def register_entity(self, entity: Any) -> None:
+        """As TaskFlow's, and again whenever a new session begins."""
+        super().register_entity(entity)
+        self._entity = entity
+
+    def postings(self, *, ensure_fresh: bool) -> list[tuple[ZookeeperJob, bool]]:
+        """All known jobs in order, and whether they are claimed."""
+        jobs = super()._fetch_jobs(ensure_fresh=ensure_fresh)
+        if not jobs:
+            return []
+        with self._wrap(self.name, self.path, "Iterating jobboard %s", ensure_known=False):
+            try:
+                children = frozenset(self._client.get_children(self.path))
+            except kazoo_exceptions.NoNodeError:
+                return []
+        named = [(paths.basename(job.path), job) for job in sorted(jobs, key=_place)]
+        return [(job, name + self.LOCK_POSTFIX in children) for name, job in named if name in children]
+
+    def _fetch_jobs(self, ensure_fresh: bool = False) -> list[ZookeeperJob]:
+        return sorted(super()._fetch_jobs(ensure_fresh=ensure_fresh), key=_place)
+
+    def _process_child(self, path: str, request: Any, quiet: bool = True) -> None:
+        try:
+            raw, _stat = request.get()
+        except (kazoo_exceptions.KazooException, self._client.handler.timeout_exception):
+            super()._process_child(path, request, quiet)  # which knows what to say of each of them
+            return
+        why = why_malformed(path, raw)
+        if why is None:
+            super()._process_child(path, request, quiet)
+            return
+        if path not in self.malformed:
+            LOG.warning("jobboard %s: %s is passed over: %s", self.name, path, why)
+        self.malformed[path] = why
+
+    def _on_job_posting(self, children: Sequence[str], delayed: bool = True) -> None:
+        there = {paths.join(self.path, child) for child in children}
+        self.malformed = {path: why for path, why in self.malformed.items() if path in there}
+        super()._on_job_posting(children, delayed)
+
+    def _state_change_listener(self, state: str) -> None:
+        begun = state == KazooState.CONNECTED and self._lost and self._opened
+        if state == KazooState.LOST:
+            self._lost = True
+        self._suspended_at = time.monotonic() if state == KazooState.SUSPENDED else None
+        super()._state_change_listener(state)
+        if begun and self._entity is not None:
+            # Not here: this is the thread that reads the server's answers.
+            self._client.handler.spawn(self._register_again)
+
+    def _register_again(self) -> None:
+        try:
+            super().register_entity(self._entity)
+        except excp.JobFailure as error:
+            LOG.warning("jobboard %s: not registered again: %s", self.name, error)
+
+    def _holds(self, job: ZookeeperJob, who: str) -> bool:
+        """Is the claim ours, made in the session that goes on?"""
+        deadline_s = self.options.timeout_s
+        retry = KazooRetry(max_tries=-1, max_delay=1.0, deadline=deadline_s)
+        try:
+            raw, stat = retry(self._client.get, job.lock_path)
+        except (kazoo_exceptions.KazooException, self._client.handler.timeout_exception):
+            return False
+        session = self._client.client_id
+        mine = session is not None and stat.ephemeralOwner == session[0]
+        return mine and misc.decode_json(raw).get("owner") == who
+
+
+class ZookeeperJobIterator(base.JobBoardIterator):
+    """Jobs by priority, then oldest first; which are claimed is read once, when the iteration begins."""
+
+    def __init__(self, board: ZookeeperBoard, *, only_unclaimed: bool, ensure_fresh: bool) -> None:
+        super().__init__(board, LOG, only_unclaimed=only_unclaimed, ensure_fresh=ensure_fresh)
+        self._left: Iterator[tuple[ZookeeperJob, bool]] | None = None
+
+    def __next__(self) -> ZookeeperJob:
+        if self._left is None:
+            self._left = iter(self.board.postings(ensure_fresh=self.ensure_fresh))
+        for job, claimed in self._left:
+            if not (claimed and self.only_unclaimed):
+                return job
+        raise StopIteration
+
+
+def why_malformed(path: str, raw: bytes) -> str | None:
+    """Why a znode is no posting; None if it is one."""
+    try:
+        int(paths.basename(path)[len(ZookeeperJobBoard.JOB_PREFIX) :])
+        posting = misc.decode_json(raw)
+        base.JobPriority.convert(posting.get("priority", base.JobPriority.NORMAL))
+    except (ValueError, TypeError) as error:
+        return str(error)
+    for name, kinds in (("uuid", str), ("name", str), ("details", dict), ("book", dict | None)):
+        if not isinstance(posting.get(name, {} if name == "details" else None), kinds):
+            return f"{name} is missing or of the wrong type"
+    return None
+
+
+def _place(job: ZookeeperJob) -> tuple[int, int]:
+    # TaskFlow's own order puts high priorities last.
+    return PRIORITIES.index(job.priority.value.lower()), job.sequence

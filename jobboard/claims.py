@@ -1,0 +1,146 @@
+"""A conductor's hold on a job, and how the record is told of it: each claim raises the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from jobboard import history, signals, task_view
+from jobboard.database import Database
+from jobboard.history import NewLine
+from jobboard.models import Task
+from jobboard.schema import Row, attempts, jobs
+from jobboard.states import AT_REST, State
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A conductor, in one life of its process."""
+
+    name: str  # for people
+    id: str  # host:pid:random: no later process can be taken for it
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job as its conductor got it. `handle` is what the board needs to give it back."""
+
+    job: str
+    flow: str
+    arguments: Mapping[str, Any]  # as stored: secrets are references
+    state: State
+    attempt: int
+    epoch: int
+    posting: str
+    resumed: bool  # a conductor before had it in this attempt
+    kept: bool
+    claims: int
+    ran_s: float
+    timeout_s: float | None
+    max_retries: int
+    retries_left: int
+    retry_interval_s: float
+    on_failure: str
+    cancel_by: str | None
+    cancel_reason: str | None
+    flow_detail: str | None
+    fingerprint: str | None
+    tasks: tuple[Task, ...]
+    handle: Any = None
+
+
+def take(
+    connection: sa.Connection,
+    database: Database,
+    owner: Owner,
+    postings: Sequence[str],
+    handles: Mapping[str, Any],
+) -> list[Claim]:
+    """Give `owner` the records of these postings, which it holds on the board, in the caller's transaction.
+
+    Records at rest, or that have another posting by now, are left out: their postings are to be removed.
+    """
+    mine = sa.and_(jobs.c.posting.in_(postings), jobs.c.state.not_in([str(state) for state in AT_REST]))
+    before = {
+        row["id"]: row for row in connection.execute(sa.select(jobs).where(mine).with_for_update()).mappings()
+    }
+    if not before:
+        return []
+    now = database.now()
+    taken = (
+        sa.update(jobs)
+        .where(jobs.c.id.in_(list(before)))
+        .values(
+            state=sa.case((jobs.c.state == str(State.PENDING), str(State.RUNNING)), else_=jobs.c.state),
+            epoch=jobs.c.epoch + 1,
+            claims=jobs.c.claims + 1,
+            begun=True,
+            owner=owner.id,
+            conductor=owner.name,
+            started_at=sa.func.coalesce(jobs.c.started_at, now),
+        )
+        .returning(jobs)
+    )
+    rows = connection.execute(taken).mappings().all()
+    details = _attempts(connection, rows)
+    history.append(connection, [_line(before[row["id"]], row, owner, now) for row in rows])
+    signals.notify(connection, signals.Channel.CHANGE)
+    order = {posting: index for index, posting in enumerate(postings)}
+    claims = [_claim(row, before[row["id"]], details.get(row["id"]), handles.get(row["posting"])) for row in rows]
+    return sorted(claims, key=lambda claim: order[claim.posting])
+
+
+def _attempts(connection: sa.Connection, rows: Iterable[Row]) -> dict[str, sa.RowMapping]:
+    """The attempts' rows of jobs that had a conductor before: a fresh one has nothing stored yet."""
+    keys = [(row["id"], row["attempt"]) for row in rows if row["claims"] > 1 or row["epoch"] > 1]
+    if not keys:
+        return {}
+    query = sa.select(attempts).where(sa.tuple_(attempts.c.job, attempts.c.number).in_(keys))
+    return {row["job"]: row for row in connection.execute(query).mappings()}
+
+
+def _line(before: Row, after: Row, owner: Owner, now: Any) -> NewLine:
+    if before["owner"] is None:
+        said = f"claimed by {owner.name}"
+    else:
+        said = f"taken over by {owner.name} from {before['conductor']}, which was not heard of any more"
+    return NewLine(
+        after["id"],
+        after["attempt"],
+        now,
+        history.STATE,
+        state=after["state"],
+        by=owner.name,
+        message=said,
+        data={"epoch": after["epoch"], "owner": owner.id},
+    )
+
+
+def _claim(row: Row, before: Row, attempt: Row | None, handle: Any) -> Claim:
+    return Claim(
+        job=row["id"],
+        flow=row["flow"],
+        arguments=row["arguments"],
+        state=State(row["state"]),
+        attempt=row["attempt"],
+        epoch=row["epoch"],
+        posting=row["posting"],
+        resumed=before["begun"],
+        kept=row["kept"],
+        claims=row["claims"],
+        ran_s=row["ran_s"],
+        timeout_s=row["timeout_s"],
+        max_retries=row["max_retries"],
+        retries_left=row["retries_left"],
+        retry_interval_s=row["retry_interval_s"],
+        on_failure=row["on_failure"],
+        cancel_by=row["cancel_by"],
+        cancel_reason=row["cancel_reason"],
+        flow_detail=attempt["flow_detail"] if attempt else None,
+        fingerprint=attempt["fingerprint"] if attempt else None,
+        tasks=task_view.from_json(row["tasks"]),
+        handle=handle,
+    )

@@ -1,0 +1,103 @@
+"""The conductors' own rows: who is there, with how many slots, which flows they know, when they last wrote."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from jobboard.claims import Owner
+from jobboard.database import Database
+from jobboard.models import ConductorRow
+from jobboard.schema import conductors, jobs
+
+
+def new_owner(name: str | None) -> Owner:
+    """An owner for this process, named `name` or host-pid."""
+    host, pid = socket.gethostname(), os.getpid()
+    return Owner(name or f"{host}-{pid}", f"{host}:{pid}:{uuid4().hex[:12]}")
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A conductor's row, kept fresh by `beat`."""
+
+    database: Database
+    owner: Owner
+    slots: int
+    flows: Sequence[str]
+    lease_s: float
+
+    def enter(self) -> None:
+        """Write the row, and remove rows of conductors that have been dead for long."""
+        host, pid, _ = self.owner.id.rsplit(":", 2)
+        with self.database.write() as connection:
+            long_ago = self.database.server_after(-_KEPT_S)
+            connection.execute(sa.delete(conductors).where(conductors.c.expires_at < long_ago))
+            connection.execute(
+                sa.insert(conductors).values(
+                    owner=self.owner.id,
+                    name=self.owner.name,
+                    host=host,
+                    pid=int(pid),
+                    slots=self.slots,
+                    flows=sorted(self.flows),
+                    started_at=self.database.server_now,
+                    seen_at=self.database.server_now,
+                    expires_at=self.database.server_after(self.lease_s),
+                )
+            )
+
+    def beat(self) -> bool:
+        """Say that the conductor lives. False if the row is gone."""
+        change = (
+            sa.update(conductors)
+            .where(conductors.c.owner == self.owner.id)
+            .values(seen_at=self.database.server_now, expires_at=self.database.server_after(self.lease_s))
+        )
+        with self.database.write() as connection:
+            return connection.execute(change).rowcount == 1
+
+    def leave(self) -> None:
+        """Remove the row."""
+        with self.database.write() as connection:
+            connection.execute(sa.delete(conductors).where(conductors.c.owner == self.owner.id))
+
+
+_KEPT_S = 24 * 3600.0
+
+
+def is_alive(connection: sa.Connection, database: Database, owner: str) -> bool:
+    """Whether the conductor with this owner id has been heard of within its lease."""
+    alive = sa.and_(conductors.c.owner == owner, conductors.c.expires_at > database.server_now)
+    return connection.execute(sa.select(conductors.c.owner).where(alive)).first() is not None
+
+
+def list_conductors(database: Database) -> list[ConductorRow]:
+    """All conductors that are there or were in the last day, by name."""
+    alive = (conductors.c.expires_at > database.server_now).label("alive")
+    held = sa.select(jobs.c.owner, jobs.c.id).where(jobs.c.owner.is_not(None)).order_by(jobs.c.id)
+    with database.read() as connection:
+        rows = connection.execute(sa.select(conductors, alive).order_by(conductors.c.name)).mappings().all()
+        running: dict[str, list[str]] = {}
+        for owner, job in connection.execute(held):
+            running.setdefault(owner, []).append(job)
+    return [
+        ConductorRow(
+            name=row["name"],
+            owner=row["owner"],
+            host=row["host"],
+            pid=row["pid"],
+            slots=row["slots"],
+            flows=tuple(row["flows"]),
+            started_at=row["started_at"],
+            seen_at=row["seen_at"],
+            alive=bool(row["alive"]),
+            jobs=tuple(running.get(row["owner"], ())),
+        )
+        for row in rows
+    ]

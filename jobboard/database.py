@@ -1,0 +1,233 @@
+"""One database: SQLite or PostgreSQL, one pooled engine, transactions that read or write.
+
+`open_database` brings the schema up to date first. Every failure to reach the server comes out as
+`Unreachable`, which names the server without its password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+from jobboard.errors import SettingError, Unreachable
+from jobboard.migrations import upgrade
+from jobboard.schema import VERSION, UtcDateTime
+
+_POSTGRESQL = {
+    # A half-open connection is noticed in seconds, not in the system's 15 minutes.
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 2,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,
+    "application_name": "countermand",
+}
+_BUSY_S = 30.0
+_CLOCK_AGE_S = 60.0
+
+
+class Database:
+    """Transactions on one database. Thread-safe; not to be carried over a fork."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        # SQLite has one writer at a time. Waiting for it here, in turn, beats its busy-wait in each thread.
+        self._writer: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if self.dialect == "sqlite" else contextlib.nullcontext()
+        )
+        self._clock = _Clock(self)
+
+    @property
+    def address(self) -> str:
+        """The database's address, fit to be shown."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that writes: committed at the end of the block, rolled back on an exception.
+
+        Blocks while another writes on SQLite (30 s at most). Raises `Unreachable`.
+        """
+        with (
+            self._writer,
+            self._reached(),
+            self.engine.connect().execution_options(countermand_write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads: one snapshot on SQLite, read committed on PostgreSQL."""
+        with self._reached(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def now(self) -> datetime:
+        """The database's time, in UTC: on PostgreSQL the server's, as last compared with ours."""
+        return self._clock.now()
+
+    @property
+    def server_now(self) -> sa.ColumnElement[datetime]:
+        """The time at which a statement runs, for leases: no host's clock can shorten another's lease."""
+        if self.dialect == "postgresql":
+            return sa.func.clock_timestamp()
+        return sa.literal(datetime.now(UTC), UtcDateTime)
+
+    def server_after(self, seconds: float) -> sa.ColumnElement[datetime]:
+        """`server_now` plus so many seconds."""
+        if self.dialect == "postgresql":
+            return sa.func.clock_timestamp() + sa.literal(timedelta(seconds=seconds), sa.Interval())
+        return sa.literal(datetime.now(UTC) + timedelta(seconds=seconds), UtcDateTime)
+
+    def close(self) -> None:
+        """Give all connections back to the system."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa_exc.OperationalError, sa_exc.InterfaceError, sa_exc.TimeoutError) as error:
+            raise Unreachable(f"database {self.address}: {first_line(error)}") from error
+        except sa_exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise Unreachable(f"database {self.address}: {first_line(error)}") from error
+
+
+class _Clock:
+    """Our clock, set by the server's: so that times of several hosts can be compared."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._offset = timedelta()
+        self._asked: datetime | None = None
+
+    def now(self) -> datetime:
+        ours = datetime.now(UTC)
+        if self._database.dialect != "postgresql":
+            return ours
+        if self._asked is None or abs((ours - self._asked).total_seconds()) > _CLOCK_AGE_S:
+            self._asked = ours
+            with self._database.read() as connection:
+                theirs = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+            after = datetime.now(UTC)
+            self._offset = theirs - (ours + (after - ours) / 2)
+        return datetime.now(UTC) + self._offset
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, without SQLAlchemy's appendix."""
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
+
+
+def open_database(url: str) -> Database:
+    """Connect to `url` and bring its schema up to date.
+
+    Many may do so at once. Blocks while another migrates. Raises `SettingError` for an address that is
+    none, `Unreachable`, and `DatabaseTooNew`.
+    """
+    database = Database(create_engine(url))
+    try:
+        _upgrade(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _upgrade(database: Database) -> None:
+    with database.read() as connection:
+        if upgrade.stored_version(connection) == VERSION:
+            return
+    with database.write() as connection:
+        upgrade.upgrade(connection)
+
+
+def create_engine(url: str) -> sa.Engine:
+    """An engine for `url` with our connection settings; nothing is connected yet."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql_engine(parsed)
+    return _sqlite_engine(parsed)
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
+    except sa_exc.ArgumentError as error:
+        raise SettingError(
+            f"{url!r} is not a database address: use sqlite:////path/to/file.db "
+            "or postgresql://user:password@host/name"
+        ) from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise SettingError(f"database {parsed.get_backend_name()!r} is not supported: use sqlite or postgresql")
+    if parsed.get_backend_name() == "sqlite" and not _is_file(parsed):
+        raise SettingError("an SQLite database in memory has one process only: give a file, sqlite:////path")
+    return parsed
+
+
+def _is_file(url: sa.URL) -> bool:
+    return bool(url.database) and url.database != ":memory:"
+
+
+def _postgresql_engine(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(
+        url.set(drivername="postgresql+psycopg2"),
+        connect_args=_POSTGRESQL,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=30,
+        json_serializer=to_json,
+    )
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    path = Path(os.path.expanduser(url.database or ""))  # noqa: PTH111 - "~" may stand inside the address
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unreachable(f"database {path}: {error.strerror}: {path.parent}") from error
+    engine = sa.create_engine(
+        url.set(drivername="sqlite+pysqlite", database=str(path)),
+        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+        pool_size=10,
+        max_overflow=30,
+        json_serializer=to_json,
+    )
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves: sqlite3 would say it too late
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later would fail when another wrote in between.
+    write = connection.get_execution_options().get("countermand_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def to_json(value: object) -> str:
+    """Strict JSON: what both databases store, and give back, alike. `ValueError` for NaN and infinities."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,50 @@
+"""What a conductor needs of a board, beyond TaskFlow's interface: many claims at once, told to the record."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from jobboard.claims import Claim, Owner
+
+
+class Dispatch(ABC):
+    """One conductor's access to one board. Used by the conductor's threads; `claim` by one of them only."""
+
+    board: Any
+    """The TaskFlow `JobBoard` beneath."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect, with a lease of one's own. Raises `Unreachable`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Disconnect. What is still claimed is free for others."""
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether the claims still hold. Once False it stays so, until `open` is called again."""
+
+    @abstractmethod
+    def claim(self, owner: Owner, flows: Sequence[str], limit: int) -> list[Claim]:
+        """Put on the board what is due, and claim up to `limit` jobs of these flows, first served first.
+
+        Raises `Unreachable`.
+        """
+
+    @abstractmethod
+    def free_dead_claims(self) -> int:
+        """Free what dead conductors held; how many claims that were. Raises `Unreachable`."""
+
+    @abstractmethod
+    def put_down(self, connection: sa.Connection, claim: Claim, *, keep_posting: bool) -> None:
+        """In the transaction of the record that ends the claim: free the posting, or remove it."""
+
+    @abstractmethod
+    def was_put_down(self, claim: Claim, *, keep_posting: bool) -> None:
+        """The same, after that transaction, for a board that is not in the database."""

@@ -1,0 +1,56 @@
+"""What happened to a job, line by line: transitions, tasks, log lines. Written with what it tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from jobboard.database import Database
+from jobboard.models import HistoryLine
+from jobboard.schema import events
+
+STATE, TASK, LOG = "state", "task", "log"
+"""The kinds of lines."""
+
+
+@dataclass(frozen=True)
+class NewLine:
+    """A line to write."""
+
+    job: str
+    attempt: int
+    at: datetime
+    kind: str
+    task: str | None = None
+    state: str | None = None
+    by: str | None = None
+    message: str | None = None
+    data: dict[str, Any] | None = None
+
+
+def append(connection: sa.Connection, lines: Sequence[NewLine]) -> None:
+    """Write `lines` in their order, in the caller's transaction."""
+    if lines:
+        connection.execute(sa.insert(events), [_values(line) for line in lines])
+
+
+def read(
+    database: Database, job: str, *, kinds: Iterable[str], after: int = 0, limit: int = 1000
+) -> list[HistoryLine]:
+    """Up to `limit` lines of a job, oldest first, beginning after line `after`."""
+    query = (
+        sa.select(events)
+        .where(events.c.job == job, events.c.kind.in_(list(kinds)), events.c.seq > after)
+        .order_by(events.c.seq)
+        .limit(limit)
+    )
+    with database.read() as connection:
+        return [HistoryLine(**row) for row in connection.execute(query).mappings()]
+
+
+def _values(line: NewLine) -> dict[str, Any]:
+    return {name: getattr(line, name) for name in NewLine.__dataclass_fields__}

@@ -1,0 +1,172 @@
+"""The journal of one claimed job: everything that its conductor writes about it goes through here.
+
+Each transaction begins with one UPDATE of the record that holds only while the claim's epoch stands, so a
+conductor that lost its claim writes nothing. The same UPDATE carries what people see of the job's tasks,
+and the same transaction its new lines of history: neither costs a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from jobboard import history, signals, task_view
+from jobboard.database import Database
+from jobboard.errors import Fenced
+from jobboard.history import NewLine
+from jobboard.models import Task
+from jobboard.schema import jobs
+from jobboard.states import Cause, State, transition
+from jobboard.task_view import TaskView
+
+
+class Journal:
+    """Fenced writes for one claim of one job. Thread-safe."""
+
+    def __init__(self, database: Database, job: str, attempt: int, epoch: int, tasks: Iterable[Task]) -> None:
+        self._database = database
+        self.job = job
+        self.attempt = attempt
+        self.epoch = epoch
+        self._lock = threading.Lock()  # guards what is below
+        self._view = TaskView(tasks)
+        self._columns: dict[str, Any] = {}  # of the record, to be written with the next transaction
+        self._lines: list[NewLine] = []
+        self._dirty = False
+        self._closed = False
+        self.lost = False  # someone else has the job, or is to have it: nothing is written any more
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What people see of the tasks."""
+        with self._lock:
+            return tuple(self._view)
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction for the job; `Fenced`, and nothing is written, if the claim has passed on."""
+        if self.lost:
+            raise Fenced(self.job, self.epoch)
+        columns, lines = self._take()
+        try:
+            with self._database.write() as connection:
+                self._fence(connection, columns)
+                history.append(connection, lines)
+                yield connection
+        except BaseException:
+            self._give_back(columns, lines)
+            raise
+
+    def flush(self) -> None:
+        """Write what has gathered, if anything has."""
+        if self._dirty:
+            with self.begin():
+                pass
+
+    def set_tasks(self, tasks: Iterable[Task]) -> None:
+        """Begin with these tasks, all of them as given."""
+        with self._lock:
+            self._view = TaskView(tasks)
+            self._dirty = True
+
+    def close_view(self) -> None:
+        """The attempt is over and the record shows the next: keep this one's tasks off it."""
+        with self._lock:
+            self._closed = True
+
+    def observe(self, name: str, atom_state: str | None, failure: dict[str, Any] | None) -> None:
+        """Take in the state of an atom that is about to be stored, in the transaction that begins next."""
+        now = self._database.now()
+        with self._lock:
+            task = self._view.observe(name, atom_state, failure, now.isoformat(timespec="microseconds"))
+            if task is None:
+                return
+            self._dirty = True
+            self._lines.append(
+                NewLine(
+                    self.job,
+                    self.attempt,
+                    now,
+                    history.TASK,
+                    task=name,
+                    state=task.state,
+                    message=f"{task.error.type}: {task.error.message}" if task.error else None,
+                )
+            )
+
+    def report(self, task: str, progress: float, detail: dict[str, Any] | None) -> None:
+        """Take in a task's own report on its progress. Stored by the next transaction or flush."""
+        with self._lock:
+            self._dirty |= self._view.report(task, progress, detail)
+
+    def note(self, kind: str, **fields: Any) -> None:
+        """Add a line to the history, with the next transaction."""
+        line = NewLine(self.job, self.attempt, self._database.now(), kind, **fields)
+        with self._lock:
+            self._lines.append(line)
+            self._dirty = True
+
+    def set_columns(self, **columns: Any) -> None:
+        """Write these columns of the record with the next transaction."""
+        with self._lock:
+            self._columns.update(columns)
+            self._dirty = True
+
+    def move(
+        self,
+        connection: sa.Connection,
+        sources: Iterable[State],
+        cause: Cause,
+        target: State,
+        *,
+        message: str | None = None,
+        by: str | None = None,
+        **columns: Any,
+    ) -> State:
+        """Move the record, if it is in one of `sources`, in the caller's fenced transaction.
+
+        Returns the state it is in afterwards: `target`, or where another request has put it.
+        """
+        current = State(connection.execute(sa.select(jobs.c.state).where(jobs.c.id == self.job)).scalar_one())
+        if current not in sources:
+            return current
+        edge = transition(current, cause, target)
+        # The row is ours until the commit: the fence's UPDATE locked it.
+        connection.execute(sa.update(jobs).where(jobs.c.id == self.job).values(state=str(target), **columns))
+        line = NewLine(
+            self.job,
+            self.attempt,
+            self._database.now(),
+            history.STATE,
+            state=str(target),
+            by=by,
+            message=message or edge.reason,
+        )
+        history.append(connection, [line])
+        signals.notify(connection, signals.Channel.CHANGE)
+        return target
+
+    def _take(self) -> tuple[dict[str, Any], list[NewLine]]:
+        with self._lock:
+            columns, lines = self._columns, self._lines
+            if self._dirty and not self._closed:
+                columns |= {"tasks": task_view.to_json(self._view), "progress": self._view.progress}
+            self._columns, self._lines, self._dirty = {}, [], False
+            return columns, lines
+
+    def _give_back(self, columns: dict[str, Any], lines: list[NewLine]) -> None:
+        with self._lock:
+            self._columns = {**columns, **self._columns}
+            self._lines = [*lines, *self._lines]
+            self._dirty = True
+
+    def _fence(self, connection: sa.Connection, columns: dict[str, Any]) -> None:
+        own = sa.and_(jobs.c.id == self.job, jobs.c.epoch == self.epoch)
+        changed = connection.execute(sa.update(jobs).where(own).values(columns or {"epoch": self.epoch}))
+        if changed.rowcount != 1:
+            self.lost = True
+            raise Fenced(self.job, self.epoch)

@@ -1,0 +1,414 @@
+"""The records: the one truth about every job. What posters ask of them, and what anyone may read.
+
+A change is one UPDATE whose WHERE clause holds the state that was decided upon, in one transaction with its
+line of history. When another was faster, the decision is made again from what is there now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+from jobboard import decisions, history, signals, task_view
+from jobboard.database import Database
+from jobboard.decisions import Accept, Decision, NoChange, Refuse
+from jobboard.errors import AmbiguousJob, KeyInUse, NoSuchJob, Refused
+from jobboard.history import NewLine
+from jobboard.ids import new_id
+from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
+from jobboard.schema import Row, attempts, events, jobs, postings
+from jobboard.states import CURRENT, ENDED, State
+
+MASK: Final = "********"
+"""What is shown of a secret argument."""
+
+_BATCH: Final = 1000
+_SHOWN_OF_AMBIGUOUS: Final = 5
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What became of one job of a post."""
+
+    id: str
+    existed: bool  # its key gave an earlier job back
+
+
+class Records:
+    """The records of one database. Thread-safe.
+
+    `board` is the name of the `sql` board in the same database, which gets a posting in the transaction of
+    the record; None when another board is used, which conductors keep supplied.
+    """
+
+    def __init__(self, database: Database, board: str | None) -> None:
+        self._database = database
+        self._board = board
+
+    # Posting
+
+    def post(self, new: Sequence[NewJob], *, by: str) -> list[Posted]:
+        """Store jobs, all or none. A key that a job has which has not ended gives that job back.
+
+        Raises `KeyInUse` if that job is of another flow or has other arguments.
+        """
+        while True:
+            try:
+                return self._post(new, by)
+            except sa_exc.IntegrityError as error:
+                if "jobs_key" not in str(error.orig) and "jobs.key" not in str(error.orig):
+                    raise
+                # Another post with one of these keys was faster: its job is found now.
+
+    def _post(self, new: Sequence[NewJob], by: str) -> list[Posted]:
+        with self._database.write() as connection:
+            known = self._by_key(connection, [job.key for job in new if job.key])
+            now = self._database.now()
+            posted: list[Posted] = []
+            rows: list[dict[str, Any]] = []
+            for job in new:
+                earlier = known.get(job.key) if job.key else None
+                if earlier is not None:
+                    posted.append(Posted(_same(job, earlier), existed=True))
+                    continue
+                row = _new_row(job, now, on_board=self._board is not None)
+                rows.append(row)
+                posted.append(Posted(row["id"], existed=False))
+                if job.key:
+                    known[job.key] = row
+            self._insert(connection, rows, now, by)
+        return posted
+
+    def _by_key(self, connection: sa.Connection, keys: list[str]) -> dict[str, Row]:
+        found: dict[str, Row] = {}
+        for batch in _batches(keys):
+            live = sa.and_(jobs.c.key.in_(batch), jobs.c.state.not_in(_texts(ENDED)))
+            found |= {row["key"]: row for row in connection.execute(sa.select(jobs).where(live)).mappings()}
+        return found
+
+    def _insert(self, connection: sa.Connection, rows: list[dict[str, Any]], now: datetime, by: str) -> None:
+        if not rows:
+            return
+        connection.execute(sa.insert(jobs), rows)
+        connection.execute(
+            sa.insert(attempts),
+            [{"job": row["id"], "number": 1, "arguments": row["arguments"]} for row in rows],
+        )
+        history.append(
+            connection,
+            [NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message="posted") for row in rows],
+        )
+        on_board = [posting_row(self._board, row, now) for row in rows if row["posting"] and self._board]
+        if on_board:
+            connection.execute(sa.insert(postings), on_board)
+        signals.notify(connection, signals.Channel.WORK, signals.Channel.CHANGE)
+
+    # Requests
+
+    def cancel(self, job: str, *, by: str, reason: str | None = None) -> Job:
+        """Accept a cancel, durably, and give the job as it then stands.
+
+        A job that no conductor has begun is cancelled at once. Raises `NoSuchJob`, and `Refused` when it
+        is too late.
+        """
+        return self._request(job, by, lambda row, now: _decide_cancel(row, now, by, reason))
+
+    def retry(self, job: str, *, by: str) -> Job:
+        """Begin a new attempt of a failed or cancelled job. Raises `NoSuchJob`, `Refused`."""
+        return self._request(job, by, lambda row, _now: _decide_retry(row, on_board=self._board is not None))
+
+    def _request(self, job: str, by: str, decide: Any) -> Job:
+        while True:
+            with self._database.write() as connection:
+                row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().first()
+                if row is None:
+                    raise NoSuchJob(job)
+                now = self._database.now()
+                decision, columns, message = decide(row, now)
+                if isinstance(decision, Refuse):
+                    raise Refused(job, row["state"], decision.why)
+                if isinstance(decision, NoChange):
+                    return to_job(row)
+                try:
+                    after = self._apply(connection, row, decision, columns)
+                except sa_exc.IntegrityError:
+                    raise Refused(job, row["state"], f"its key {row['key']!r} has a newer job now") from None
+                if after is None:
+                    continue  # another request or the conductor was faster: decide anew
+                self._follow(connection, row, after, now, by, message)
+                return to_job(after)
+
+    def _apply(
+        self, connection: sa.Connection, row: sa.RowMapping, decision: Accept, columns: dict[str, Any]
+    ) -> sa.RowMapping | None:
+        unchanged = sa.and_(jobs.c.id == row["id"], jobs.c.state == row["state"], jobs.c.epoch == row["epoch"])
+        change = sa.update(jobs).where(unchanged).values(state=str(decision.target), **columns)
+        return connection.execute(change.returning(jobs)).mappings().first()
+
+    def _follow(
+        self,
+        connection: sa.Connection,
+        before: sa.RowMapping,
+        after: sa.RowMapping,
+        now: datetime,
+        by: str,
+        message: str,
+    ) -> None:
+        """What goes with a change: its line of history, the attempt's row, the posting, the signals."""
+        line = NewLine(
+            after["id"], after["attempt"], now, history.STATE, state=after["state"], by=by, message=message
+        )
+        history.append(connection, [line])
+        if after["attempt"] != before["attempt"]:
+            fresh = {"job": after["id"], "number": after["attempt"], "arguments": after["arguments"]}
+            connection.execute(sa.insert(attempts).values(fresh))
+        if before["posting"] and before["posting"] != after["posting"]:
+            connection.execute(sa.delete(postings).where(postings.c.uuid == before["posting"]))
+        if self._board and after["posting"] and before["posting"] != after["posting"]:
+            connection.execute(sa.insert(postings).values(posting_row(self._board, after, now)))
+        signals.notify(connection, signals.Channel.CONTROL, signals.Channel.WORK, signals.Channel.CHANGE)
+
+    # Reading
+
+    def get(self, job: str) -> Job:
+        """One job. Raises `NoSuchJob`."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().first()
+        if row is None:
+            raise NoSuchJob(job)
+        return to_job(row)
+
+    def resolve(self, prefix: str) -> str:
+        """The id of the one job whose id begins so. Raises `NoSuchJob`, `AmbiguousJob`."""
+        wanted = prefix.lower()
+        if not wanted.isalnum():
+            raise NoSuchJob(prefix)
+        # A range, which the primary key serves on both databases whatever their collation does to LIKE.
+        ids = sa.select(jobs.c.id).where(jobs.c.id >= wanted, jobs.c.id < wanted + "~")
+        with self._database.read() as connection:
+            found = list(connection.execute(ids.order_by(jobs.c.id).limit(_SHOWN_OF_AMBIGUOUS)).scalars())
+        if not found:
+            raise NoSuchJob(prefix)
+        if len(found) > 1 and wanted not in found:
+            raise AmbiguousJob(prefix, found)
+        return str(wanted if wanted in found else found[0])
+
+    def list(
+        self,
+        *,
+        states: Iterable[State] = (),
+        flow: str | None = None,
+        since: datetime | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """Jobs, newest first. `before` is the id of the last one of the page before."""
+        query = sa.select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+        if wanted := _texts(states):
+            query = query.where(jobs.c.state.in_(wanted))
+        if flow is not None:
+            query = query.where(jobs.c.flow == flow)
+        if since is not None:
+            query = query.where(jobs.c.posted_at >= since)
+        if before is not None:
+            query = query.where(jobs.c.id < before)
+        with self._database.read() as connection:
+            return [to_job(row) for row in connection.execute(query).mappings()]
+
+    def count(self) -> dict[str, dict[str, int]]:
+        """How many jobs there are, by flow and state."""
+        query = sa.select(jobs.c.flow, jobs.c.state, sa.func.count()).group_by(jobs.c.flow, jobs.c.state)
+        counted: dict[str, dict[str, int]] = {}
+        with self._database.read() as connection:
+            for flow, state, number in connection.execute(query):
+                counted.setdefault(flow, {})[state] = number
+        return counted
+
+    def oldest_due(self) -> datetime | None:
+        """Since when the job that waits longest could have run; None if none waits."""
+        waits = sa.and_(jobs.c.state == str(State.PENDING), jobs.c.due_at <= self._database.now())
+        with self._database.read() as connection:
+            moment: datetime | None = connection.execute(
+                sa.select(sa.func.min(jobs.c.due_at)).where(waits)
+            ).scalar()
+        return moment
+
+    def last_line(self, job: str) -> int:
+        """The number of the newest line of a job's history; 0 if there is none."""
+        with self._database.read() as connection:
+            newest = connection.execute(sa.select(sa.func.max(events.c.seq)).where(events.c.job == job)).scalar()
+        return int(newest or 0)
+
+
+def _decide_cancel(
+    row: sa.RowMapping, now: datetime, by: str, reason: str | None
+) -> tuple[Decision, dict[str, Any], str]:
+    decision = decisions.on_cancel(State(row["state"]), begun=row["begun"], kept=row["kept"])
+    columns: dict[str, Any] = {"cancel_requested_at": now, "cancel_by": by, "cancel_reason": reason}
+    if isinstance(decision, Accept) and decision.target is State.CANCELLED:
+        columns |= {
+            "cancel_delivered_at": now,
+            "cancel_stopped_at": now,
+            "finished_at": now,
+            "posting": None,
+            "reason": said_of_cancel(by, reason),
+        }
+    elif row["posting"] is None:
+        columns["due_at"] = now  # a conductor is wanted now, whatever the job waited for
+    return decision, columns, said_of_cancel(by, reason)
+
+
+def _decide_retry(row: sa.RowMapping, *, on_board: bool) -> tuple[Decision, dict[str, Any], str]:
+    decision = decisions.on_retry(State(row["state"]))
+    columns = next_attempt(row["attempt"]) | {
+        "retries_left": row["max_retries"],
+        "posting": str(uuid4()) if on_board and row["max_running"] is None else None,
+    }
+    return decision, columns, "retried by hand"
+
+
+def next_attempt(attempt: int) -> dict[str, Any]:
+    """The columns of a record as the attempt after `attempt` begins with them."""
+    return dict.fromkeys(_PER_ATTEMPT) | {
+        "attempt": attempt + 1,
+        "begun": False,
+        "kept": False,
+        "ran_s": 0.0,
+        "progress": 0.0,
+        "claims": 0,
+        "tasks": [],
+    }
+
+
+_PER_ATTEMPT = (
+    "reason",
+    "error",
+    "started_at",
+    "finished_at",
+    "conductor",
+    "owner",
+    "posting",
+    "cancel_requested_at",
+    "cancel_by",
+    "cancel_reason",
+    "cancel_delivered_at",
+    "cancel_stopped_at",
+    "results",
+)
+
+
+def said_of_cancel(by: str, reason: str | None) -> str:
+    """A cancel in words."""
+    return f"cancelled by {by}: {reason}" if reason else f"cancelled by {by}"
+
+
+def posting_row(board: str | None, row: Row, now: datetime) -> dict[str, Any]:
+    """A row of the `sql` board for a record that has been given its posting's uuid."""
+    return {
+        "uuid": row["posting"],
+        "board": board,
+        "name": row["flow"],
+        "job": row["id"],
+        "priority": row["priority"],
+        "details": {"job": row["id"]},
+        "created_at": now,
+        "modified_at": now,
+    }
+
+
+def _new_row(job: NewJob, now: datetime, *, on_board: bool) -> dict[str, Any]:
+    at_once = on_board and job.max_running is None and (job.due_at is None or job.due_at <= now)
+    return {
+        "id": new_id(),
+        "flow": job.flow,
+        "arguments": job.arguments,
+        "masked": list(job.masked),
+        "state": str(State.PENDING),
+        "key": job.key,
+        "priority": PRIORITIES.index(job.priority),
+        "posted_at": now,
+        "due_at": job.due_at or now,
+        "attempt": 1,
+        "begun": False,
+        "kept": False,
+        "ran_s": 0.0,
+        "progress": 0.0,
+        "timeout_s": job.timeout_s,
+        "max_retries": job.max_retries,
+        "retry_interval_s": job.retry_interval_s,
+        "retries_left": job.max_retries,
+        "max_running": job.max_running,
+        "on_failure": job.on_failure,
+        "epoch": 0,
+        "claims": 0,
+        "posting": str(uuid4()) if at_once else None,
+        "tasks": [],
+    }
+
+
+def _same(job: NewJob, earlier: Row) -> str:
+    if (earlier["flow"], earlier["arguments"]) != (job.flow, job.arguments):
+        raise KeyInUse(
+            earlier["id"],
+            earlier["state"],
+            f"has the key {job.key!r} with another flow or other arguments, and has not ended",
+        )
+    return str(earlier["id"])
+
+
+def to_job(row: Row) -> Job:
+    """A record as the value that is given out, its secrets masked."""
+    tasks = task_view.from_json(row["tasks"])
+    masked = set(row["masked"])
+    return Job(
+        id=row["id"],
+        flow=row["flow"],
+        arguments={name: MASK if name in masked else value for name, value in row["arguments"].items()},
+        state=State(row["state"]),
+        progress=row["progress"],
+        attempt=row["attempt"],
+        priority=PRIORITIES[row["priority"]],
+        reason=row["reason"],
+        error=TaskError(**row["error"]) if row["error"] else None,
+        key=row["key"],
+        posted_at=row["posted_at"],
+        due_at=row["due_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        conductor=row["conductor"],
+        cancel=_cancel_of(row, tasks),
+        results=row["results"],
+        tasks=tasks,
+        epoch=row["epoch"],
+    )
+
+
+def _cancel_of(row: Row, tasks: tuple[Any, ...]) -> Cancel | None:
+    if row["cancel_requested_at"] is None:
+        return None
+    return Cancel(
+        requested_at=row["cancel_requested_at"],
+        by=row["cancel_by"],
+        reason=row["cancel_reason"],
+        delivered_at=row["cancel_delivered_at"],
+        stopped_at=row["cancel_stopped_at"],
+        reverted=task_view.reverted(tasks),
+        total=task_view.began(tasks),
+    )
+
+
+def _texts(states: Iterable[State]) -> list[str]:
+    return sorted(str(state) for state in states)
+
+
+def _batches(items: list[str]) -> Iterable[list[str]]:
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+
+
+CURRENT_STATES: Final = _texts(CURRENT)

@@ -1,0 +1,208 @@
+"""The tables, as SQLAlchemy Core objects. Migrations bring a database to this form.
+
+TaskFlow's own tables (logbooks, flowdetails, atomdetails) live in the same database and are made by
+TaskFlow's own definitions; ours never point to them by foreign key, so that either can be purged alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from jobboard.states import AT_REST, ENDED, State
+
+VERSION: Final = "0001"
+"""The newest migration. A test holds it against the folder `migrations/versions`."""
+
+VERSION_TABLE: Final = "countermand_version"
+"""Ours: TaskFlow's migrations own alembic's default name on PostgreSQL."""
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC with microseconds: `timestamptz` on PostgreSQL, sortable text on SQLite."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a moment without a time zone cannot be stored: {value!r}")
+        utc = value.astimezone(UTC)
+        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Seq = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""SQLite counts up only columns that are plainly INTEGER."""
+
+metadata = sa.MetaData()
+
+
+def _values(states: frozenset[State]) -> list[str]:
+    return sorted(str(state) for state in states)
+
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("flow", sa.String(255), nullable=False),
+    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("masked", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("error", sa.JSON(none_as_null=True)),
+    sa.Column("key", sa.String(255)),
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("posted_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("finished_at", UtcDateTime),
+    # The attempt that runs, waits or ran last.
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("begun", sa.Boolean, nullable=False),  # a conductor has run tasks in this attempt
+    sa.Column("kept", sa.Boolean, nullable=False),  # it failed, and its results were kept
+    sa.Column("ran_s", sa.Float, nullable=False),  # running time of this attempt by earlier conductors
+    sa.Column("progress", sa.Float, nullable=False),
+    # What a post may set for one job.
+    sa.Column("timeout_s", sa.Float),
+    sa.Column("max_retries", sa.Integer, nullable=False),
+    sa.Column("retry_interval_s", sa.Float, nullable=False),
+    sa.Column("retries_left", sa.Integer, nullable=False),
+    sa.Column("max_running", sa.Integer),
+    sa.Column("on_failure", sa.String(8), nullable=False),
+    # Who works on it. Invariant: a write for the job counts only with the epoch that is stored here.
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("claims", sa.Integer, nullable=False),  # in this attempt, without orderly hand-backs
+    sa.Column("conductor", sa.String(255)),  # its name, for people; stays when the job rests
+    sa.Column("owner", sa.String(255)),  # host:pid:random of the conductor that holds it
+    # The posting's uuid. Invariant: null exactly while the job is at rest or waits for its turn.
+    sa.Column("posting", sa.String(36)),
+    # The cancel of this attempt.
+    sa.Column("cancel_requested_at", UtcDateTime),
+    sa.Column("cancel_by", sa.String(255)),
+    sa.Column("cancel_reason", sa.Text),
+    sa.Column("cancel_delivered_at", UtcDateTime),
+    sa.Column("cancel_stopped_at", UtcDateTime),
+    # Large values last: SQLite need not read over them.
+    sa.Column("results", sa.JSON(none_as_null=True)),
+    sa.Column("tasks", sa.JSON, nullable=False),
+    sa.Index("jobs_flow", "flow", "id"),
+    sa.Index("jobs_state", "state", "id"),
+    sa.Index("jobs_flow_state", "flow", "state", "id"),
+    sa.Index("jobs_finished", "finished_at"),
+)
+
+_waiting = sa.and_(jobs.c.posting.is_(None), jobs.c.state.not_in(_values(AT_REST)))
+sa.Index(
+    "jobs_unposted",
+    jobs.c.priority,
+    jobs.c.due_at,
+    jobs.c.id,
+    postgresql_where=_waiting,
+    sqlite_where=_waiting,
+)
+_owned = jobs.c.owner.is_not(None)
+sa.Index("jobs_owner", jobs.c.owner, postgresql_where=_owned, sqlite_where=_owned)
+_keyed = sa.and_(jobs.c.key.is_not(None), jobs.c.state.not_in(_values(ENDED)))
+sa.Index("jobs_key", jobs.c.key, unique=True, postgresql_where=_keyed, sqlite_where=_keyed)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("job", sa.String(26), sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("flow_detail", sa.String(36)),  # TaskFlow's, in the logbook named for the job
+    sa.Column("fingerprint", sa.String(64)),  # of the flow's structure when it began
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("outcome", sa.String(16)),
+    sa.Column("error", sa.JSON(none_as_null=True)),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", Seq, primary_key=True, autoincrement=True),
+    sa.Column("job", sa.String(26), sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("task", sa.String(255)),
+    sa.Column("state", sa.String(16)),
+    sa.Column("by", sa.String(255)),
+    sa.Column("message", sa.Text),
+    sa.Column("data", sa.JSON(none_as_null=True)),
+    sa.Index("events_job", "job", "kind", "seq"),
+    sqlite_autoincrement=True,
+)
+
+conductors = sa.Table(
+    "conductors",
+    metadata,
+    sa.Column("owner", sa.String(255), primary_key=True),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("slots", sa.Integer, nullable=False),
+    sa.Column("flows", sa.JSON, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)
+
+postings = sa.Table(
+    "postings",
+    metadata,
+    sa.Column("seq", Seq, primary_key=True, autoincrement=True),
+    sa.Column("uuid", sa.String(36), nullable=False, unique=True),
+    sa.Column("board", sa.String(255), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),  # the flow's, for a job of ours
+    sa.Column("job", sa.String(26)),  # null for a posting of a plain TaskFlow user
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Column("book", sa.JSON(none_as_null=True)),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("modified_at", UtcDateTime, nullable=False),
+    sa.Column("session", sa.String(36)),
+    sa.Column("owner", sa.String(255)),
+    sa.Column("trashed_at", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+_free = sa.and_(postings.c.session.is_(None), postings.c.trashed_at.is_(None))
+sa.Index(
+    "postings_free",
+    postings.c.board,
+    postings.c.priority,
+    postings.c.seq,
+    postgresql_where=_free,
+    sqlite_where=_free,
+)
+_held = postings.c.session.is_not(None)
+sa.Index("postings_held", postings.c.session, postgresql_where=_held, sqlite_where=_held)
+sa.Index("postings_job", postings.c.job)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("entity", sa.JSON(none_as_null=True)),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Index("sessions_expires", "expires_at"),
+)
+
+Row = Mapping[Any, Any]
+"""A row of one of these tables, as read or as about to be written."""
+
+Values = dict[str, Any]

@@ -1,0 +1,135 @@
+"""Settings: read once, from `COUNTERMAND_*` and flags, into one frozen value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import durationpy
+import platformdirs
+
+from jobboard.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What posters and conductors go by. Durations are in seconds.
+
+    `origins` tells where each value came from: `default`, an environment variable, or a flag.
+    """
+
+    home: Path
+    database_url: str
+    jobboard_url: str = "sql"  # sql (in the same database), zookeeper://…, redis://…, etcd://…
+    flows: tuple[str, ...] = ()  # modules, or paths of .py files
+    lease: float = 15.0  # a conductor that is not heard of for so long has lost its jobs
+    timeout: float | None = None  # running time of an attempt
+    max_retries: int = 0  # automatic ones
+    retry_interval: float = 60.0
+    max_claims: int = 5  # conductors that may die under one attempt
+    parallel: int = 16  # threads that parallel engines share
+    unresponsive_after: float = 10.0  # a task that goes on so long after a cancel is named
+    max_result_bytes: int = 1_000_000
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def board_kind(self) -> str:
+        """`sql`, `zookeeper`, `redis` or `etcd`."""
+        return self.jobboard_url.partition(":")[0]
+
+
+_BOARDS = ("sql", "zookeeper", "redis", "etcd")
+PREFIX = "COUNTERMAND_"
+
+
+def read_settings(environment: Mapping[str, str] | None = None, **flags: str | None) -> Settings:
+    """Settings from flags (those that are not None), else from the environment, else as they come.
+
+    `SettingError` names what cannot be used and what it wants.
+    """
+    environment = os.environ if environment is None else environment
+    texts: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    for name in names():
+        variable = PREFIX + name.upper()
+        if flags.get(name) is not None:
+            texts[name], origins[name] = str(flags[name]), f"--{name.replace('_', '-')}"
+        elif environment.get(variable):
+            texts[name], origins[name] = environment[variable], variable
+        else:
+            origins[name] = "default"
+    values: dict[str, Any] = {name: _parse(origins[name], name, text) for name, text in texts.items()}
+    values.setdefault("home", platformdirs.user_state_path("countermand", appauthor=False))
+    values.setdefault("database_url", f"sqlite:///{values['home'] / 'countermand.db'}")
+    return Settings(**values, origins=origins)
+
+
+def names() -> list[str]:
+    """The names of all settings."""
+    return [f.name for f in fields(Settings) if f.name != "origins"]
+
+
+def _parse(origin: str, name: str, text: str) -> Any:
+    try:
+        return _PARSERS[name](text)
+    except ValueError as error:
+        raise SettingError(f"{origin}={text}: {error}") from None
+
+
+def parse_duration(text: str) -> float:
+    """Seconds for `90`, `30s`, `5m`, `1h30m`, `2d`. `ValueError` says what is wanted."""
+    try:
+        seconds = durationpy.from_str(text if text[-1:].isalpha() else f"{text}s").total_seconds()
+    except durationpy.DurationError:
+        raise ValueError("wants a duration like 90, 30s, 5m or 1h30m") from None
+    if seconds < 0:
+        raise ValueError("wants a duration that is not negative")
+    return float(seconds)
+
+
+def shown_duration(seconds: float) -> str:
+    """Seconds as people write them: `1h30m`, `90s` as `1m30s`, `0.5s` as `500ms`."""
+    return str(durationpy.to_str(timedelta(seconds=seconds)))
+
+
+def _lease(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise ValueError("wants a second at least: a conductor must be able to renew it in time")
+    return seconds
+
+
+def _whole(least: int) -> Any:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ValueError(f"wants a whole number from {least}")
+        return int(text)
+
+    return parse
+
+
+def _board(text: str) -> str:
+    kind, colon, _ = text.partition(":")
+    if kind not in _BOARDS or (kind == "sql") == bool(colon):
+        raise ValueError("wants sql, zookeeper://host:port/path, redis://host:port or etcd://host:port")
+    return text
+
+
+_PARSERS: dict[str, Any] = {
+    "home": lambda text: Path(text).expanduser().absolute(),
+    "database_url": str,
+    "jobboard_url": _board,
+    "flows": lambda text: tuple(module.strip() for module in text.split(",") if module.strip()),
+    "lease": _lease,
+    "timeout": parse_duration,
+    "max_retries": _whole(0),
+    "retry_interval": parse_duration,
+    "max_claims": _whole(1),
+    "parallel": _whole(1),
+    "unresponsive_after": parse_duration,
+    "max_result_bytes": _whole(1),
+}

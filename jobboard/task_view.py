@@ -1,0 +1,125 @@
+"""What people see of an attempt's tasks, kept up with what TaskFlow stores of its atoms.
+
+Pure, and not thread-safe: the journal guards it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from jobboard.models import Task, TaskError
+
+SEAL = "countermand.seal"
+"""The last task of every flow that a conductor runs. It belongs to no one's picture of the flow."""
+
+CANCELLED_TYPES = frozenset({"flows.errors.JobCancelled", "flows.errors.NotStarted"})
+"""Names of the errors that mean: interrupted, nothing is wrong. Stored errors have names only."""
+
+NOT_STARTED = "flows.errors.NotStarted"
+
+_STATES = {
+    "PENDING": "pending",
+    "IGNORE": "pending",
+    "RUNNING": "running",
+    "SUCCESS": "success",
+    "FAILURE": "failure",
+    "REVERTING": "reverting",
+    "REVERTED": "reverted",
+    "REVERT_FAILURE": "revert_failure",
+}
+_BEGINS = frozenset({"running"})
+_ENDS = frozenset({"success", "failure", "reverted", "revert_failure"})
+
+
+class TaskView:
+    """Tasks by name, in flow order."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = {task.name: task for task in tasks}
+        self._never_began: set[str] = set()
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks.values())
+
+    @property
+    def progress(self) -> float:
+        """The mean of the tasks' progress."""
+        return round(sum(task.progress for task in self) / len(self._tasks), 6) if self._tasks else 0.0
+
+    def observe(
+        self, name: str, atom_state: str | None, failure: Mapping[str, Any] | None, at: str
+    ) -> Task | None:
+        """Take in an atom's stored state. The task, if that changed what is seen of it; else None."""
+        task = self._tasks.get(name)
+        state = _STATES.get(atom_state or "PENDING")
+        if task is None or state is None or self._hides(name, state, failure) or task.state == state:
+            return None
+        changed = _moved(task, state, failure, at)
+        self._tasks[name] = changed
+        return changed
+
+    def report(self, name: str, progress: float, detail: dict[str, Any] | None) -> bool:
+        """Take in a task's own report. While it reverts, its progress shrinks. Whether anything changed."""
+        task = self._tasks.get(name)
+        if task is None:
+            return False
+        if task.state == "reverting":
+            changed = replace(task, detail=detail)
+        else:
+            changed = replace(task, progress=progress, detail=detail)
+        self._tasks[name] = changed
+        return changed != task
+
+    def _hides(self, name: str, state: str, failure: Mapping[str, Any] | None) -> bool:
+        """A task that was stopped before it did anything is pending still, though TaskFlow calls it failed."""
+        if state == "failure" and failure is not None and NOT_STARTED in failure["exc_type_names"]:
+            self._never_began.add(name)
+        elif state in ("pending", "running", "success"):
+            self._never_began.discard(name)
+        return name in self._never_began
+
+
+def _moved(task: Task, state: str, failure: Mapping[str, Any] | None, at: str) -> Task:
+    if state == "pending":
+        return Task(task.name, irreversible=task.irreversible)
+    if state in _BEGINS:
+        return Task(task.name, state, started_at=at, irreversible=task.irreversible)
+    return replace(
+        task,
+        state=state,
+        progress={"success": 1.0, "reverted": 0.0}.get(state, task.progress),
+        finished_at=at if state in _ENDS else None,
+        error=error_of(task.name, failure) if failure else task.error,
+    )
+
+
+def error_of(task: str | None, failure: Mapping[str, Any]) -> TaskError | None:
+    """What a stored TaskFlow failure says; None for an interruption, which is no error."""
+    names = failure["exc_type_names"]
+    if CANCELLED_TYPES.intersection(names):
+        return None
+    return TaskError(task, names[0].removeprefix("builtins."), failure["exception_str"])
+
+
+def began(tasks: Iterable[Task]) -> int:
+    """How many tasks began: these are to be reverted."""
+    return sum(task.state != "pending" for task in tasks)
+
+
+def reverted(tasks: Iterable[Task]) -> int:
+    """How many of them were reverted."""
+    return sum(task.state == "reverted" for task in tasks)
+
+
+def to_json(tasks: Iterable[Task]) -> list[dict[str, Any]]:
+    """Tasks as the record stores them."""
+    return [asdict(task) for task in tasks]
+
+
+def from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Task, ...]:
+    """Tasks as the record stored them."""
+    return tuple(
+        Task(**{**task, "error": TaskError(**task["error"]) if task["error"] else None}) for task in stored
+    )

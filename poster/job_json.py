@@ -1,0 +1,140 @@
+"""What the poster gives out as JSON: jobs, lines of history, conductors, flows. Pure.
+
+Fields stand in the order of the documentation. Times are ISO 8601 in UTC, with microseconds and `Z`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flows.registry import FlowSpec
+    from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, Task, TaskError
+
+Document = dict[str, Any]
+
+
+def moment(value: datetime | None) -> str | None:
+    """A moment in the one form that we write."""
+    if value is None:
+        return None
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def job_document(job: Job) -> Document:
+    """A job."""
+    return {
+        "id": job.id,
+        "flow": job.flow,
+        "arguments": job.arguments,
+        "state": str(job.state),
+        "progress": job.progress,
+        "attempt": job.attempt,
+        "priority": job.priority,
+        "reason": job.reason,
+        "error": _error(job.error),
+        "key": job.key,
+        "posted_at": moment(job.posted_at),
+        "due_at": moment(job.due_at),
+        "started_at": moment(job.started_at),
+        "finished_at": moment(job.finished_at),
+        "conductor": job.conductor,
+        "cancel": _cancel(job.cancel),
+        "results": job.results,
+        "tasks": [_task(task) for task in job.tasks],
+    }
+
+
+def history_document(line: HistoryLine) -> Document:
+    """A line of a job's history."""
+    return {
+        "seq": line.seq,
+        "at": moment(line.at),
+        "attempt": line.attempt,
+        "kind": line.kind,
+        "task": line.task,
+        "state": line.state,
+        "by": line.by,
+        "message": line.message,
+        "data": line.data,
+    }
+
+
+def log_document(line: HistoryLine) -> Document:
+    """A line that a task or its conductor logged."""
+    return {
+        "seq": line.seq,
+        "at": moment(line.at),
+        "attempt": line.attempt,
+        "level": line.state,
+        "task": line.task,
+        "message": line.message,
+        "data": line.data,
+    }
+
+
+def conductor_document(row: ConductorRow) -> Document:
+    """A conductor as it last reported."""
+    return {
+        "name": row.name,
+        "alive": row.alive,
+        "host": row.host,
+        "pid": row.pid,
+        "owner": row.owner,
+        "slots": row.slots,
+        "jobs": list(row.jobs),
+        "flows": list(row.flows),
+        "started_at": moment(row.started_at),
+        "seen_at": moment(row.seen_at),
+    }
+
+
+def flow_document(spec: FlowSpec) -> Document:
+    """A flow. `parameters` is the JSON schema of its arguments; null for a limit means: as the settings say."""
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "parameters": spec.schema,
+        "secrets": list(spec.secrets),
+        "timeout": spec.timeout_s,
+        "max_retries": spec.max_retries,
+        "retry_interval": spec.retry_interval_s,
+        "max_running": spec.max_running,
+        "engine": spec.engine,
+        "on_failure": spec.on_failure,
+    }
+
+
+def _task(task: Task) -> Document:
+    return {
+        "name": task.name,
+        "state": task.state,
+        "progress": task.progress,
+        "detail": task.detail,
+        "started_at": _again(task.started_at),
+        "finished_at": _again(task.finished_at),
+        "error": _error(task.error),
+    }
+
+
+def _again(text: str | None) -> str | None:
+    return moment(datetime.fromisoformat(text)) if text else None
+
+
+def _error(error: TaskError | None) -> Document | None:
+    return {"task": error.task, "type": error.type, "message": error.message} if error else None
+
+
+def _cancel(cancel: Cancel | None) -> Document | None:
+    if cancel is None:
+        return None
+    return {
+        "requested_at": moment(cancel.requested_at),
+        "by": cancel.by,
+        "reason": cancel.reason,
+        "delivered_at": moment(cancel.delivered_at),
+        "stopped_at": moment(cancel.stopped_at),
+        "reverted": cancel.reverted,
+        "total": cancel.total,
+    }

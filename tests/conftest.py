@@ -1,0 +1,112 @@
+"""What every test may ask for: servers, fresh databases, and an environment without anyone's settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+from tests.servers import Etcd, PostgreSQL, Redis, ServerProcess, ZooKeeper
+from tests.servers.required import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Read before the settings are cleared away.
+CHAOS = os.environ.get("COUNTERMAND_CHAOS")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+S = TypeVar("S", bound=ServerProcess)
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings of who runs it, or writes into their home."""
+    for name in [name for name in os.environ if name.startswith("COUNTERMAND_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COUNTERMAND_HOME", str(tmp_path / "countermand-home"))
+
+
+@pytest.fixture(scope="session")
+def chaos_s() -> float:
+    """How long a chaos test shall run: what `dev.py test --chaos` was given."""
+    if CHAOS is None:
+        pytest.skip("run by `dev.py test --chaos 30m`")
+    return float(CHAOS[:-1]) * _SECONDS[CHAOS[-1]]
+
+
+# Servers: started on first use, one of a kind for each worker. A test that breaks one starts its own.
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    yield from _serve(PostgreSQL)
+
+
+@pytest.fixture(scope="session")
+def zookeeper() -> Iterator[ZooKeeper]:
+    yield from _serve(ZooKeeper)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    yield from _serve(Redis)
+
+
+@pytest.fixture(scope="session")
+def etcd() -> Iterator[Etcd]:
+    yield from _serve(Etcd)
+
+
+def _serve(kind: type[S]) -> Iterator[S]:
+    require(kind)
+    with kind() as server:
+        yield server
+
+
+# Databases: fresh for each test, copied from one that was migrated once.
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database; the test runs on each kind."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    file = tmp_path / "countermand.db"
+    shutil.copyfile(_sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> Iterator[str]:
+    url = postgresql.create_database(template=_postgresql_template)
+    yield url
+    postgresql.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "countermand.db"
+    _migrate(f"sqlite:///{file}")
+    # With a connection left open, part of the data would still stand in a second file.
+    assert not file.with_name(f"{file.name}-wal").exists()
+    return file
+
+
+@pytest.fixture(scope="session")
+def _postgresql_template(postgresql: PostgreSQL) -> str:
+    url = postgresql.create_database()
+    _migrate(url)
+    return url
+
+
+def _migrate(url: str) -> None:
+    from jobboard.database import open_database
+
+    open_database(url).close()

@@ -1,0 +1,955 @@
+"""`process_files` in TaskFlow's own engine: what it makes, and that nothing of it is left after a cancel,
+a failure or a crash, wherever they come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from taskflow import engines
+from taskflow import states as st
+from taskflow.exceptions import WrappedFailure
+from taskflow.patterns import linear_flow
+from taskflow.persistence import backends
+from taskflow.persistence.models import FlowDetail, LogBook
+from taskflow.types.failure import Failure
+
+from flows import CancelableTask, CancelToken, RunContext
+from flows.cancel_token import CancelCause, CancelKind
+from flows.cancelable import bind
+from flows.errors import JobCancelled
+from flows.library.process_files import process_files  # noqa: F401 - registers the flow
+from flows.library.process_files.errors import Busy, CannotRestore, Changed, Damaged, Unusable
+from flows.registry import REGISTRY
+from flows.run_context import TaskReport
+from flows.structure import atoms_of
+
+SPEC = REGISTRY.get("process_files")
+TASKS = ("scan", "checksum", "pack", "verify", "publish")
+ROOT = Path(__file__).parents[2]
+USER = CancelCause(CancelKind.USER, by="a test")
+
+Snapshot = dict[bytes, Any]
+
+
+# Running the flow
+
+
+class Seal(CancelableTask):
+    """Stands where a conductor's own last task does: the last moment for a cancel."""
+
+    def execute(self) -> None:
+        self.checkpoint()
+
+
+def engine_for(arguments: dict[str, Any], context: RunContext, **options: Any) -> Any:
+    built = SPEC.build(SPEC.as_json(arguments))
+    flow = linear_flow.Flow("job").add(built.flow, Seal()) if context.sealed else built.flow
+    engine = engines.load(flow, **options)
+    engine.compile()
+    for atom in atoms_of(engine.compilation.execution_graph):
+        bind(atom, context)
+    engine.storage.inject(built.values, transient=True)
+    return engine
+
+
+def run(context: RunContext | None = None, **arguments: Any) -> dict[str, Any]:
+    """Run the flow to its end, and return what it provides."""
+    engine = engine_for(arguments, context or RunContext(job="job-1"))
+    engine.run()
+    provided: dict[str, Any] = engine.storage.fetch_all()
+    return {name: value for name, value in provided.items() if name not in arguments}
+
+
+class Reports:
+    """Does something at one of the reports that the tasks make: the only clock of these tests."""
+
+    def __init__(self, at: tuple[str, int], act: Callable[[], object]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.acted = False
+        self._at = at
+        self._act = act
+
+    def __call__(self, report: TaskReport) -> None:
+        if (report.task, self.counts[report.task]) == self._at:
+            self.acted = True
+            self._act()
+        self.counts[report.task] += 1
+
+
+def cancelled_at(task: str, number: int, *, sealed: bool = False) -> tuple[RunContext, Reports]:
+    token = CancelToken()
+    reports = Reports((task, number), lambda: token.set(USER))
+    return RunContext(token=token, report=reports, job="job-1", sealed=sealed), reports
+
+
+# What is in a folder
+
+
+def snapshot(folder: Path) -> Snapshot:
+    """Everything below: names, kinds, modes, contents, times of files in whole seconds."""
+    found: Snapshot = {}
+    for here, folders, files in os.walk(os.fsencode(folder)):
+        for name in [*folders, *files]:
+            path = Path(os.fsdecode(os.path.join(here, name)))  # noqa: PTH118 - bytes
+            found[os.fsencode(path.relative_to(folder))] = _looked_at(path)
+    return found
+
+
+def _looked_at(path: Path) -> tuple[Any, ...]:
+    status = path.lstat()
+    if path.is_symlink():
+        return "link", os.fsencode(path.readlink())
+    if path.is_dir():
+        return "folder", status.st_mode
+    if path.is_file():
+        return "file", status.st_mode, int(status.st_mtime), hashlib.sha256(path.read_bytes()).hexdigest()
+    return ("special",)
+
+
+def unpacked(archive: Path, into: Path) -> Snapshot:
+    with tarfile.open(archive) as tar:
+        tar.extractall(into, filter="fully_trusted")
+    return snapshot(into)
+
+
+def lines_of(manifest: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(manifest).read_text(encoding="ascii").splitlines()]
+
+
+# Places
+
+
+@dataclass(frozen=True)
+class Places:
+    source: Path
+    out: Path
+
+    @property
+    def target(self) -> Path:
+        return self.out / "made.tar.gz"
+
+    @property
+    def manifest(self) -> Path:
+        return self.out / "made.tar.gz.manifest.jsonl"
+
+    @property
+    def work(self) -> Path:
+        return self.out / ".made.tar.gz.job-1.work"
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        return {"source": str(self.source), "target": str(self.target)}
+
+
+def make_places(folder: Path) -> Places:
+    """A small source with one of each, and a folder for the archive with a stranger in it."""
+    places = Places(folder / "source", folder / "out")
+    (places.source / "inner" / "empty").mkdir(parents=True)
+    places.out.mkdir()
+    (places.out / "stranger.txt").write_bytes(b"not ours")
+    (places.source / "a.txt").write_bytes(b"a\n")
+    (places.source / "inner" / "b.bin").write_bytes(bytes(range(256)) * 2_500)  # three chunks
+    (places.source / "inner" / "nothing").write_bytes(b"")
+    (places.source / "link").symlink_to("inner/b.bin")
+    return places
+
+
+def publish_before(places: Places, times: int) -> Snapshot:
+    """What `times` jobs before have left in the folder of the target."""
+    for number in range(times):
+        (places.source / "a.txt").write_bytes(b"%d\n" % number)
+        run(RunContext(job=f"before-{number}"), **places.arguments)
+    return snapshot(places.out)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return make_places(tmp_path)
+
+
+# Success
+
+
+def test_an_archive_holds_what_the_source_holds(places: Places, tmp_path: Path) -> None:
+    found = run(**places.arguments)
+    assert unpacked(places.target, tmp_path / "unpacked") == snapshot(places.source)
+    assert set(snapshot(places.out)) == {b"stranger.txt", b"made.tar.gz", b"made.tar.gz.manifest.jsonl"}
+    assert found["archive"] == str(places.target)
+    assert found["manifest"] == str(places.manifest)
+    assert found["sha256"] == hashlib.sha256(places.target.read_bytes()).hexdigest()
+    counts = [found[name] for name in ("files", "folders", "links", "skipped", "source_bytes")]
+    assert counts == [3, 2, 1, 0, 640_002]
+
+
+def test_the_manifest_lists_everything_in_the_order_of_the_archive(places: Places) -> None:
+    lines = lines_of(run(**places.arguments)["manifest"])
+    with tarfile.open(places.target) as tar:
+        assert [line["path"] for line in lines] == tar.getnames()
+    assert [line["path"] for line in lines] == [
+        "a.txt",
+        "inner",
+        "inner/b.bin",
+        "inner/empty",
+        "inner/nothing",
+        "link",
+    ]
+    assert lines[5] == {"path": "link", "kind": "link", "link": "inner/b.bin"}
+    for line in lines:
+        if line["kind"] == "file":
+            content = (places.source / line["path"]).read_bytes()
+            assert (line["size"], line["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_the_same_source_gives_the_same_archive(places: Places) -> None:
+    assert run(**places.arguments)["sha256"] == run(**places.arguments)["sha256"]
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_every_level_unpacks(places: Places, tmp_path: Path, level: int) -> None:
+    run(**places.arguments, level=level)
+    assert unpacked(places.target, tmp_path / "unpacked") == snapshot(places.source)
+    assert (places.target.stat().st_size > 640_000) is (level == 0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stored"),
+    [
+        ("*.txt", {"a.txt"}),
+        ("inner/*", {"inner/b.bin", "inner/empty", "inner/nothing"}),
+        ("b.*", {"inner/b.bin"}),
+        ("empty", {"inner/empty"}),
+        ("no such", set()),
+    ],
+)
+def test_a_pattern_chooses(places: Places, pattern: str, stored: set[str]) -> None:
+    run(**places.arguments, pattern=pattern)
+    with tarfile.open(places.target) as tar:
+        assert set(tar.getnames()) == stored
+
+
+def test_an_empty_source_gives_an_empty_archive(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run(source=str(tmp_path / "empty"), target=str(places.target))["files"] == 0
+    assert unpacked(places.target, tmp_path / "unpacked") == {}
+
+
+def test_links_are_stored_and_never_followed(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_bytes(b"secret")
+    (places.source / "out").symlink_to(tmp_path / "secret")
+    (places.source / "dangling").symlink_to("no such file")
+    (places.source / "round").symlink_to(".")
+    (places.source / os.fsdecode(b"odd\xff")).symlink_to(os.fsdecode(b"to\n\xfe"))
+    assert run(**places.arguments)["links"] == 5
+    assert unpacked(places.target, tmp_path / "unpacked") == snapshot(places.source)
+
+
+def test_the_source_itself_may_be_a_link(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(places.source)
+    run(source=str(tmp_path / "alias"), target=str(places.target))
+    assert unpacked(places.target, tmp_path / "unpacked") == snapshot(places.source)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"new\nline", b"\xff\xfe no UTF-8", "ünïcödé 🗜".encode(), b" lead", b"-x", b"back\\slash", b"*?[", b"n" * 255],
+)
+def test_odd_names(places: Places, tmp_path: Path, name: bytes) -> None:
+    folder = places.source / os.fsdecode(name)
+    folder.mkdir()
+    (folder / os.fsdecode(name)).write_bytes(name)
+    run(**places.arguments)
+    assert unpacked(places.target, tmp_path / "unpacked") == snapshot(places.source)
+
+
+def test_a_path_longer_than_the_system_takes(places: Places) -> None:
+    with _inside(places.source):
+        for _ in range(30):
+            Path("d" * 200).mkdir()
+            os.chdir("d" * 200)
+        Path("deep").write_bytes(b"down here")
+    assert run(**places.arguments)["folders"] == 32
+    with tarfile.open(places.target) as tar:
+        member = tar.getmember("/".join([*["d" * 200] * 30, "deep"]))
+        content = tar.extractfile(member)
+        assert content is not None
+        assert content.read() == b"down here"
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def test_modes_and_times_are_kept(places: Places, tmp_path: Path) -> None:
+    (places.source / "run").write_bytes(b"#!")
+    (places.source / "run").chmod(0o751)
+    os.utime(places.source / "run", (1, 1_234_567_890.5))
+    os.utime(places.source / "a.txt", (-1, -86_400))
+    (places.source / "inner").chmod(0o2750)
+    run(**places.arguments)
+    assert unpacked(places.target, tmp_path / "unpacked") == snapshot(places.source)
+
+
+def test_what_is_neither_file_nor_link_nor_folder_is_skipped(places: Places, tmp_path: Path) -> None:
+    before = snapshot(places.source)
+    os.mkfifo(places.source / "fifo")
+    with socket.socket(socket.AF_UNIX) as server, _inside(places.source):
+        server.bind("socket")
+    assert run(**places.arguments)["skipped"] == 2
+    assert unpacked(places.target, tmp_path / "unpacked") == before
+
+
+def test_a_large_sparse_file(places: Places) -> None:
+    with (places.source / "sparse").open("wb") as file:
+        file.truncate(64 * 2**20)
+    reports = Reports(("pack", -1), lambda: None)
+    assert run(RunContext(report=reports), **places.arguments)["source_bytes"] == 64 * 2**20 + 640_002
+    assert reports.counts["pack"] > 256  # a cancel never waits for a whole file
+    assert reports.counts["verify"] > 256
+    assert places.target.stat().st_size < 200_000
+
+
+def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
+    few, many = in_child("_peak_kb", str(tmp_path), [1_000, 20_000])
+    assert many - few < 30_000
+
+
+def _peak_kb(folder: str, counts: list[int]) -> list[int]:
+    peaks = []
+    for count in counts:
+        places = make_places(Path(folder) / str(count))
+        for number in range(count):
+            (places.source / f"{number:06} with a name of some length").write_bytes(b"x")
+        peaks.append(in_fork(lambda places=places: run(**places.arguments)))  # type: ignore[misc]
+    return [usage.ru_maxrss for _, usage in peaks]
+
+
+# Replacing what was there
+
+
+def test_what_is_replaced_is_kept_as_previous(places: Places) -> None:
+    before = publish_before(places, 1)
+    (places.source / "a.txt").write_bytes(b"changed")
+    run(**places.arguments)
+    after = snapshot(places.out)
+    assert len(after) == 5
+    for name in (b"made.tar.gz", b"made.tar.gz.manifest.jsonl"):
+        assert after[name + b".previous"] == before[name]
+        assert after[name] != before[name]
+
+
+def test_only_one_previous_is_kept(places: Places) -> None:
+    before = publish_before(places, 2)
+    (places.source / "a.txt").write_bytes(b"changed")
+    run(**places.arguments)
+    after = snapshot(places.out)
+    assert len(after) == 5
+    assert after[b"made.tar.gz.previous"] == before[b"made.tar.gz"]
+
+
+def test_a_previous_whose_archive_is_gone_stays(places: Places) -> None:
+    publish_before(places, 2)
+    places.target.unlink()
+    before = snapshot(places.out)
+    run(**places.arguments)
+    assert snapshot(places.out)[b"made.tar.gz.previous"] == before[b"made.tar.gz.previous"]
+
+
+# Cancel
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("earlier", [0, 1, 2])
+def test_a_cancel_at_any_report_leaves_nothing(tmp_path: Path, earlier: int, sealed: bool) -> None:
+    places = make_places(tmp_path)
+    before = publish_before(places, earlier)
+    (places.source / "a.txt").write_bytes(b"new")
+    source = snapshot(places.source)
+    for task in TASKS:
+        number = 0
+        while True:
+            context, reports = cancelled_at(task, number, sealed=sealed)
+            if (task, number) == ("publish", 2) and earlier == 2:
+                break  # as the next test says
+            engine = engine_for(places.arguments, context)
+            with pytest.raises((JobCancelled, WrappedFailure)) if _comes(task, number) else nullcontext():
+                engine.run()
+            if not reports.acted:
+                break
+            assert engine.storage.get_flow_state() == st.REVERTED
+            assert snapshot(places.out) == before, (task, number)
+            number += 1
+        assert number == REPORTS[task] or earlier == 2
+    assert snapshot(places.source) == source
+
+
+REPORTS = {"scan": 2, "checksum": 4, "pack": 4, "verify": 4, "publish": 3}
+
+
+def _comes(task: str, number: int) -> bool:
+    return number < REPORTS[task]
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_cancel_after_publishing_puts_back_all_but_the_older_previous(places: Places, sealed: bool) -> None:
+    before = publish_before(places, 2)
+    context, _ = cancelled_at("publish", 2, sealed=sealed)
+    with pytest.raises(JobCancelled):
+        engine_for(places.arguments, context).run()
+    del before[b"made.tar.gz.previous"], before[b"made.tar.gz.manifest.jsonl.previous"]
+    assert snapshot(places.out) == before
+
+
+@pytest.mark.parametrize("earlier", [0, 1, 2])
+def test_a_cancelled_job_can_be_run_again(tmp_path: Path, earlier: int) -> None:
+    places = make_places(tmp_path)
+    publish_before(places, earlier)
+    for task in TASKS:
+        context, _ = cancelled_at(task, 1)
+        with pytest.raises(JobCancelled):
+            engine_for(places.arguments, context).run()
+    run(**places.arguments)
+    assert unpacked(places.target, tmp_path / "unpacked") == snapshot(places.source)
+
+
+def test_a_revert_leaves_alone_what_someone_else_has_published_since(places: Places) -> None:
+    publish_before(places, 1)
+    token = CancelToken()
+
+    def another() -> None:
+        # It comes when all is published, before the job is completed.
+        assert not places.work.exists()
+        places.target.unlink()
+        places.target.write_bytes(b"someone else's")
+        token.set(USER)
+
+    with pytest.raises((JobCancelled, WrappedFailure)):
+        _engine_with_last(places, RunContext(token=token, job="job-1", sealed=True), another).run()
+    assert places.target.read_bytes() == b"someone else's"
+
+
+def test_a_revert_says_so_if_it_misses_what_it_has_to_put_back(places: Places) -> None:
+    publish_before(places, 1)
+    token = CancelToken()
+
+    def lose() -> None:
+        (places.out / "made.tar.gz.previous").unlink()
+        token.set(USER)
+
+    with pytest.raises(WrappedFailure) as raised:
+        _engine_with_last(places, RunContext(token=token, job="job-1", sealed=True), lose).run()
+    assert any(failure.check(CannotRestore) for failure in raised.value)
+    assert places.target.exists()
+
+
+def _engine_with_last(places: Places, context: RunContext, act: Callable[[], object]) -> Any:
+    """An engine where something happens after `publish`, before the seal."""
+
+    class Last(CancelableTask):
+        def execute(self) -> None:
+            act()
+
+    built = SPEC.build(SPEC.as_json(places.arguments))
+    engine = engines.load(linear_flow.Flow("job").add(built.flow, Last(), Seal()))
+    engine.compile()
+    for atom in atoms_of(engine.compilation.execution_graph):
+        bind(atom, context)
+    engine.storage.inject(built.values, transient=True)
+    return engine
+
+
+# Failure
+
+
+def fails(places: Places, kind: type[BaseException], context: RunContext | None = None, **more: Any) -> str:
+    """Run the flow, which has to fail with `kind` and leave the folder of the target as it was."""
+    before = snapshot(places.out)
+    with pytest.raises(kind) as raised:
+        run(context, **(places.arguments | more))
+    assert snapshot(places.out) == before
+    return str(raised.value)
+
+
+def fails_when(places: Places, kind: type[Exception], at: tuple[str, int], act: Callable[[], object]) -> str:
+    """The same, where the world changes at one of the reports."""
+    reports = Reports(at, act)
+    said = fails(places, kind, RunContext(report=reports, job="job-1"))
+    assert reports.acted
+    return said
+
+
+def test_a_source_that_is_not_there(places: Places) -> None:
+    assert "no such folder" in fails(places, Unusable, source=str(places.source / "none"))
+    assert "no such folder" in fails(places, Unusable, source=str(places.source / "a.txt"))
+
+
+def test_a_target_that_cannot_be(places: Places) -> None:
+    assert "is a folder" in fails(places, Unusable, target=str(places.out))
+    assert "is a folder" in fails(places, Unusable, target="/")
+    assert "there is no folder" in fails(places, Unusable, target=str(places.out / "none" / "a"))
+    assert "there is no folder" in fails(places, Unusable, target=str(places.out / "stranger.txt" / "a"))
+    assert "too long" in fails(places, OSError, target=str(places.out / ("n" * 240)))
+
+
+@pytest.mark.parametrize("name", ["made.tar.gz.manifest.jsonl", "made.tar.gz.previous"])
+def test_a_folder_where_another_file_has_to_go(places: Places, name: str) -> None:
+    (places.out / name).mkdir()
+    assert name in fails(places, Unusable)
+
+
+def test_a_target_inside_the_source(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(places.source / "inner")
+    before = snapshot(places.source)
+    for folder in (places.source, places.source / "inner", tmp_path / "alias", places.out / ".." / "source"):
+        assert "inside the source" in fails(places, Unusable, target=str(folder / "a.tar.gz"))
+    assert snapshot(places.source) == before
+
+
+def test_another_job_is_writing_to_the_target(places: Places) -> None:
+    def start_another() -> None:
+        assert "another job" in fails(places, Busy, RunContext(job="job-2"))
+
+    run(RunContext(job="job-1", report=Reports(("pack", 0), start_another)), **places.arguments)
+    run(RunContext(job="job-2"), **places.arguments)
+    assert not list(places.out.glob(".*"))
+
+
+def test_jobs_for_other_targets_are_not_in_the_way(places: Places) -> None:
+    def start_others() -> None:
+        for name in ("made.tar", "made.tar.gz.gz", "other"):
+            run(RunContext(job="job-2"), source=str(places.source), target=str(places.out / name))
+
+    run(RunContext(job="job-1", report=Reports(("pack", 0), start_others)), **places.arguments)
+    assert len(list(places.out.iterdir())) == 9
+
+
+def test_a_file_that_vanishes(places: Places) -> None:
+    for at in (("scan", 1), ("checksum", 0), ("checksum", 3)):
+        path = places.source / "inner" / "b.bin"
+        said = fails_when(places, Changed, at, path.unlink)
+        assert "b.bin" in said
+        assert "changed or vanished" in said
+        path.write_bytes(bytes(640_000))
+
+
+def test_a_folder_or_link_that_vanishes(places: Places) -> None:
+    assert "empty" in fails_when(places, Changed, ("scan", 1), (places.source / "inner" / "empty").rmdir)
+    assert "link" in fails_when(places, Changed, ("checksum", 3), (places.source / "link").unlink)
+
+
+def appended(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+@pytest.mark.parametrize("at", [("checksum", 0), ("checksum", 1), ("checksum", 3), ("pack", 1), ("pack", 3)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        appended,
+        lambda path: os.truncate(path, 300_000),
+        lambda path: path.write_bytes(bytes(640_000)),
+        lambda path: os.utime(path, (1, 1)),
+    ],
+    ids=["grows", "shrinks", "rewritten", "touched"],
+)
+def test_a_file_that_changes_while_it_is_read(
+    places: Places, at: tuple[str, int], change: Callable[[Path], None]
+) -> None:
+    assert "b.bin" in fails_when(places, Changed, at, lambda: change(places.source / "inner" / "b.bin"))
+
+
+def test_a_change_that_hides_its_time_is_found_by_verify(places: Places) -> None:
+    def rewrite() -> None:
+        path = places.source / "inner" / "b.bin"
+        status = path.stat()
+        path.write_bytes(bytes(status.st_size))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert "b.bin" in fails_when(places, Damaged, ("checksum", 3), rewrite)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_never_opened(places: Places) -> None:
+    def swap() -> None:
+        (places.source / "inner" / "b.bin").unlink()
+        os.mkfifo(places.source / "inner" / "b.bin")
+
+    assert "b.bin" in fails_when(places, Changed, ("scan", 1), swap)
+
+
+def test_a_link_in_the_place_of_a_file_or_folder_is_never_followed(places: Places, tmp_path: Path) -> None:
+    def swap_file() -> None:
+        (places.source / "inner" / "b.bin").rename(tmp_path / "b.bin")
+        (places.source / "inner" / "b.bin").symlink_to(tmp_path / "b.bin")
+
+    def swap_folder() -> None:
+        (places.source / "inner").rename(tmp_path / "inner")
+        (places.source / "inner").symlink_to(tmp_path / "inner")
+
+    assert "b.bin" in fails_when(places, Changed, ("scan", 1), swap_file)
+    (places.source / "inner" / "b.bin").unlink()
+    (tmp_path / "b.bin").rename(places.source / "inner" / "b.bin")
+    assert "b.bin" in fails_when(places, Changed, ("scan", 1), swap_folder)
+
+
+def test_a_link_that_is_turned(places: Places) -> None:
+    def turn() -> None:
+        (places.source / "link").unlink()
+        (places.source / "link").symlink_to("elsewhere")
+
+    assert "link" in fails_when(places, Changed, ("checksum", 3), turn)
+
+
+def test_an_archive_that_rots_before_it_is_verified(places: Places) -> None:
+    (places.source / "a.txt").write_bytes(os.urandom(2_000_000))
+
+    def rot() -> None:
+        with (places.work / "archive.tar.gz").open("r+b") as file:
+            file.seek(1_500_000)
+            file.write(bytes(10))
+
+    fails_when(places, Damaged, ("verify", 0), rot)
+
+
+def test_a_target_that_someone_else_writes_meanwhile(places: Places) -> None:
+    for earlier in (False, True):
+        with pytest.raises(Changed, match="someone else"):
+            run(
+                RunContext(job="job-1", report=Reports(("publish", 0), lambda: places.target.write_bytes(b"mine"))),
+                **places.arguments,
+            )
+        assert set(snapshot(places.out)) == {b"stranger.txt", b"made.tar.gz"}
+        assert places.target.read_bytes() == b"mine"
+        if not earlier:
+            places.target.write_bytes(b"before")
+
+
+@pytest.mark.parametrize("earlier", [0, 1, 2])
+def test_a_failure_between_archive_and_manifest_puts_both_back(tmp_path: Path, earlier: int) -> None:
+    places = make_places(tmp_path)
+    publish_before(places, earlier)
+    before = snapshot(places.out)
+    reports = Reports(("publish", 1), lambda: (places.work / "manifest.jsonl").unlink())
+    with pytest.raises(FileNotFoundError):
+        run(RunContext(report=reports, job="job-1"), **places.arguments)
+    assert snapshot(places.out) == before
+
+
+def test_an_unreadable_file_or_folder_is_named(places: Places) -> None:
+    for path in (places.source / "inner" / "b.bin", places.source / "inner"):
+        mode = path.stat().st_mode
+        path.chmod(0)
+        try:
+            before = snapshot(places.out)
+            kind, said = in_child("_error_of", places.arguments, prefix=_bound_by_permissions())
+            assert (kind, snapshot(places.out)) == ("PermissionError", before)
+            assert repr(str(path)) in said
+        finally:
+            path.chmod(mode)
+
+
+def _bound_by_permissions() -> list[str]:
+    """What makes a child that permissions bind: root's do not."""
+    if os.geteuid() != 0:
+        return []
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    if shutil.which("setpriv") is None or subprocess.run([*drop, "true"], capture_output=True).returncode:
+        pytest.skip("root, and without setpriv: permissions bind no child of this test")
+    return drop
+
+
+def _error_of(arguments: dict[str, Any], max_file_bytes: int | None = None) -> tuple[str, str]:
+    if max_file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+    try:
+        run(**arguments)
+    except Exception as error:
+        return type(error).__name__, str(error)
+    return "", ""
+
+
+def test_a_file_larger_than_allowed(places: Places) -> None:
+    (places.source / "random").write_bytes(os.urandom(300_000))
+    before = snapshot(places.out)
+    kind, said = in_child("_error_of", places.arguments, 200_000)
+    assert kind == "OSError"
+    assert "File too large" in said
+    assert str(places.work / "archive.tar.gz") in said
+    assert snapshot(places.out) == before
+
+
+@pytest.mark.parametrize(("files", "full"), [(1, "archive.tar.gz"), (1_500, "manifest.jsonl")])
+def test_a_full_disk(places: Places, files: int, full: str) -> None:
+    for number in range(files):
+        (places.source / f"{number}").write_bytes(os.urandom(300_000 // files))
+    with _small_disk(places.out):
+        (places.out / "stranger.txt").write_bytes(b"not ours")
+        said = fails(places, OSError)
+    assert "No space left on device" in said
+    assert str(places.work / full) in said
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+# Children: crashes, and what cannot be had in this process
+
+
+def in_child(function: str, *arguments: Any, prefix: list[str] | None = None) -> Any:
+    """Call a function of this file in another process; what it returns."""
+    code = (
+        "import json, sys; from tests.integration import test_process_files as here;"
+        f"print(json.dumps(here.{function}(*json.loads(sys.argv[1]))))"
+    )
+    done = subprocess.run(
+        [*(prefix or []), sys.executable, "-c", code, json.dumps(arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def in_fork(code: Callable[[], object]) -> tuple[int, Any]:
+    """Run `code` in a copy of this process, to be called in a child only; how it ended, and what it used."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            code()
+            status = 0
+        finally:
+            os._exit(status)
+    _, status, usage = os.wait4(pid, 0)
+    return status, usage
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# Killed in the middle of a task, with TaskFlow's own storage
+
+
+@contextmanager
+def storage(folder: Path) -> Iterator[Any]:
+    backend = backends.fetch({"connection": f"sqlite:///{folder / 'taskflow.db'}"})
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def _killed(folders: list[str], deaths: list[tuple[str, int]]) -> list[int]:
+    """In each folder, start the flow and have it killed at one of its reports."""
+    return [
+        in_fork(lambda folder=folder, death=death: _start(Path(folder), *death))[0]  # type: ignore[misc]
+        for folder, death in zip(folders, deaths, strict=True)
+    ]
+
+
+def _start(folder: Path, task: str, number: int) -> None:
+    places = Places(folder / "source", folder / "out")
+    book, detail = LogBook("book", "book"), FlowDetail("flow", "flow")
+    book.add(detail)
+    with storage(folder) as backend:
+        backend.get_connection().upgrade()
+        backend.get_connection().save_logbook(book)
+        context = RunContext(job="job-1", report=Reports((task, number), die))
+        engine_for(places.arguments, context, book=book, flow_detail=detail, backend=backend).run()
+
+
+def _go_on(folder: Path, *, cancelled: bool) -> str:
+    """As another conductor does; the state of the flow in the end."""
+    places = Places(folder / "source", folder / "out")
+    token = CancelToken()
+    if cancelled:
+        token.set(USER)
+    with storage(folder) as backend:
+        book = backend.get_connection().get_logbook("book")
+        options = {"book": book, "flow_detail": book.find("flow"), "backend": backend}
+        engine = engine_for(places.arguments, RunContext(), **options)
+        in_flight = frozenset(name for name in TASKS if engine.storage.get_atom_state(name) == st.RUNNING)
+        assert len(in_flight) == 1
+        engine = engine_for(
+            places.arguments, RunContext(token=token, job="job-1", in_flight=in_flight), **options
+        )
+        try:
+            engine.run()
+        except (JobCancelled, WrappedFailure):
+            assert cancelled
+        state: str = engine.storage.get_flow_state()
+        return state
+
+
+def test_killed_in_any_task_and_taken_over(tmp_path: Path) -> None:
+    cases = [(task, earlier, cancelled) for task in TASKS for earlier in (0, 1) for cancelled in (False, True)]
+    folders = [tmp_path / f"{task}-{earlier}-{cancelled}" for task, earlier, cancelled in cases]
+    before = []
+    for folder, (_, earlier, _) in zip(folders, cases, strict=True):
+        places = make_places(folder)
+        before.append(publish_before(places, earlier))
+        (places.source / "a.txt").write_bytes(b"new")
+    ends = in_child("_killed", [str(folder) for folder in folders], [(task, 1) for task, *_ in cases])
+    assert ends == [signal.SIGKILL] * len(cases)
+    for folder, was, (_, earlier, cancelled) in zip(folders, before, cases, strict=True):
+        assert snapshot(folder / "out") != was, "it was killed before it had done anything"
+        if cancelled:
+            assert _go_on(folder, cancelled=True) == st.REVERTED
+            assert snapshot(folder / "out") == was, folder
+        else:
+            assert _go_on(folder, cancelled=False) == st.SUCCESS
+            target = folder / "out" / "made.tar.gz"
+            assert unpacked(target, folder / "unpacked") == snapshot(folder / "source")
+            assert len(list((folder / "out").iterdir())) == 3 + 2 * earlier
+
+
+# Killed, or cancelled, wherever it touches the file system
+
+
+class Touches:
+    """Counts what the flow asks of the file system, and does something just before one of these."""
+
+    KINDS = frozenset({"open", "os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.scandir"})
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        self._act: Callable[[], object] = lambda: None
+        sys.addaudithook(self._hook)  # for ever: in children only
+
+    def at(self, number: int, act: Callable[[], object]) -> None:
+        self._left, self._act = number, act
+
+    def off(self) -> bool:
+        """Whether it has come that far."""
+        came = self._left is None
+        self._left = None
+        return came
+
+    def _hook(self, event: str, _: object) -> None:
+        if self._left is not None and event in self.KINDS:
+            self._left -= 1
+            if self._left < 0:
+                self._left = None
+                self._act()
+
+
+@dataclass
+class Journal:
+    """As little of an engine as can be: stores each result when its task has ended, and goes on from there."""
+
+    places: Places
+    file: Path
+
+    def run(self, token: CancelToken, touches: Touches | None = None, revert_touches: Touches | None = None) -> None:
+        """Go on where the journal ends; with the flag up, revert."""
+        built = SPEC.build(SPEC.as_json(self.places.arguments))
+        known = dict(built.values)
+        done: list[tuple[CancelableTask, Any]] = []
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        started = {json.loads(line)["task"] for line in lines}
+        results = {line["task"]: line["result"] for line in map(json.loads, lines) if "result" in line}
+        context = RunContext(token=token, job="job-1", in_flight=frozenset(started - set(results)))
+        for task in built.flow:
+            bind(task, context)
+            if task.name in results:
+                result = results[task.name]
+            else:
+                self._write(task=task.name)
+                try:
+                    result = task.execute(**{name: known[name] for name in task.requires})
+                except JobCancelled as error:
+                    done.append((task, Failure.from_exception(error)))
+                    break
+                self._write(task=task.name, result=result)
+            done.append((task, result))
+            known |= {
+                name: result if index is None else result[index] for name, index in task.save_as.items()
+            }
+        if token.is_set:
+            for task, result in reversed(done):
+                task.revert(**{name: known[name] for name in task.revert_requires}, result=result)
+
+    def _write(self, **line: Any) -> None:
+        with self.file.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _every_touch(folder: str, earlier: int, how: str) -> dict[str, Any]:
+    """Kill or cancel the flow before each thing it asks of the file system. What went wrong, and how many."""
+    touches = Touches()
+    wrong: list[str] = []
+    number = 0
+    while True:
+        here = Path(folder) / f"{how}-{earlier}-{number}"
+        places = make_places(here)
+        before = publish_before(places, earlier)
+        (places.source / "a.txt").write_bytes(b"new")
+        journal = Journal(places, here / "journal")
+        token = CancelToken()
+        if how == "cancel":
+            touches.at(number, lambda token=token: token.set(USER))  # type: ignore[misc]
+            journal.run(token)
+            came = touches.off()
+        else:
+            came = in_fork(lambda: (touches.at(number, die), journal.run(token)))[0] == signal.SIGKILL  # noqa: B023
+            if how != "kill, go on":
+                token.set(USER)
+            if how == "kill, revert, kill":
+                pass
+            if came:
+                journal.run(token)
+        if not came:
+            return {"touches": number, "wrong": wrong}
+        after = snapshot(places.out)
+        if how == "kill, go on":
+            good = len(after) == 3 + 2 * min(earlier, 1) and unpacked(places.target, here / "x") == snapshot(
+                places.source
+            )
+        else:
+            good = after == before
+        if not good:
+            wrong.append(f"{number}: {sorted(map(repr, set(after) ^ set(before)))}")
+        shutil.rmtree(here)
+        number += 1
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+@pytest.mark.parametrize("how", ["cancel", "kill, go on", "kill, revert"])
+def test_stopped_wherever_it_touches_the_file_system(tmp_path: Path, earlier: int, how: str) -> None:
+    found = in_child("_every_touch", str(tmp_path), earlier, how)
+    assert found["wrong"] == []
+    assert found["touches"] > 30
