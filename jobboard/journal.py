@@ -94,7 +94,7 @@ class Journal:
                     history.TASK,
                     task=name,
                     state=task.state,
-                    message=f"{task.error.type}: {task.error.message}" if task.error else None,
+                    message=_said_of(task),
                 )
             )
 
@@ -170,3 +170,9 @@ class Journal:
         if changed.rowcount != 1:
             self.lost = True
             raise Fenced(self.job, self.epoch)
+
+
+def _said_of(task: Task) -> str | None:
+    if task.error is not None:
+        return f"{task.error.type}: {task.error.message}"
+    return "interrupted" if task.state == "failure" else None

@@ -184,6 +184,24 @@ class Records:
             raise NoSuchJob(job)
         return to_job(row)
 
+    def get_many(self, ids: Sequence[str]) -> Sequence[Job]:
+        """These jobs, in the order given. Raises `NoSuchJob`."""
+        found: dict[str, Job] = {}
+        with self._database.read() as connection:
+            for batch in _batches(ids):
+                rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(batch))).mappings()
+                found |= {row["id"]: to_job(row) for row in rows}
+        return [found[job] for job in ids if _there(job, found)]
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, State]:
+        """The states of these jobs. Cheaper than the jobs. Raises `NoSuchJob`."""
+        found: dict[str, State] = {}
+        with self._database.read() as connection:
+            for batch in _batches(ids):
+                rows = connection.execute(sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(batch)))
+                found |= {job: State(state) for job, state in rows}
+        return {job: found[job] for job in ids if _there(job, found)}
+
     def resolve(self, prefix: str) -> str:
         """The id of the one job whose id begins so. Raises `NoSuchJob`, `AmbiguousJob`."""
         wanted = prefix.lower()
@@ -205,6 +223,7 @@ class Records:
         states: Iterable[State] = (),
         flow: str | None = None,
         since: datetime | None = None,
+        finished_since: datetime | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[Job]:
@@ -216,6 +235,8 @@ class Records:
             query = query.where(jobs.c.flow == flow)
         if since is not None:
             query = query.where(jobs.c.posted_at >= since)
+        if finished_since is not None:
+            query = query.where(jobs.c.finished_at >= finished_since)
         if before is not None:
             query = query.where(jobs.c.id < before)
         with self._database.read() as connection:
@@ -407,7 +428,13 @@ def _texts(states: Iterable[State]) -> list[str]:
     return sorted(str(state) for state in states)
 
 
-def _batches(items: list[str]) -> Iterable[list[str]]:
+def _there(job: str, found: Mapping[str, object]) -> bool:
+    if job not in found:
+        raise NoSuchJob(job)
+    return True
+
+
+def _batches(items: Sequence[str]) -> Iterable[Sequence[str]]:
     return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
 
 

@@ -81,13 +81,17 @@ def read_lines(
     return requests, malformed
 
 
-def new_job(spec: FlowSpec, request: PostRequest, settings: Settings, now: datetime) -> NewJob:
-    """What is to be stored for `request`. Raises the flow's `InvalidArguments`, and `InvalidRequest`."""
+def new_job(spec: FlowSpec, request: PostRequest, settings: Settings, now: Callable[[], datetime]) -> NewJob:
+    """What is to be stored for `request`. Raises the flow's `InvalidArguments`, and `InvalidRequest`.
+
+    `now` is asked for jobs that are not due at once, when nothing else is wrong with them.
+    """
+    arguments = _storable(spec.as_json(request.arguments))
     return NewJob(
         flow=spec.name,
-        arguments=_storable(spec.as_json(request.arguments)),
+        arguments=arguments,
         priority=request.priority,
-        due_at=now + timedelta(seconds=request.delay_s) if request.delay_s else None,
+        due_at=now() + timedelta(seconds=request.delay_s) if request.delay_s else None,
         key=request.key,
         timeout_s=_first(request.timeout_s, spec.timeout_s, settings.timeout),
         max_retries=_first(request.max_retries, spec.max_retries, settings.max_retries) or 0,

@@ -41,8 +41,8 @@ class SqlJobBoard(base.NotifyingJobBoard):
     """Thread-safe. Every method raises TaskFlow's `JobFailure` when the database does not answer.
 
     Claims belong to this object, not to a name: another board with the same name cannot end them. When its
-    session has died, for instance because the process was stopped for longer than a lease, its claims are lost
-    and the next `claim` opens a new one.
+    session has died, for instance because the process was stopped for longer than a lease, its claims are lost,
+    and the next `iterjobs` or `claim` opens a new one.
     """
 
     def __init__(
@@ -200,6 +200,7 @@ class SqlJobBoard(base.NotifyingJobBoard):
     def iterjobs(self, only_unclaimed: bool = False, ensure_fresh: bool = False) -> SqlJobIterator:
         """Iterate by priority, then oldest first. Always fresh: each page of jobs is read when it is reached."""
         with self._connected("iterating"):
+            self._living_session()
             return SqlJobIterator(
                 self, LOG, self._read_page, only_unclaimed=only_unclaimed, ensure_fresh=ensure_fresh
             )

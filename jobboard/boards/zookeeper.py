@@ -78,6 +78,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
     - A znode that is no posting is passed over and noted in `malformed`; it would end TaskFlow's conductors.
     - An iteration asks once who has claimed what, not twice for each posting.
     - A claim whose reply was lost is looked up before an answer is given.
+    - Claims belong to this object's session, not to a name.
     """
 
     def __init__(self, name: str, options: ZookeeperOptions, persistence: Any = None) -> None:
@@ -88,6 +89,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
         # TaskFlow replaces the last folder's name wherever it occurs in the path.
         self._trash_path = f"{folder}/{self.TRASH_FOLDER}"
         self._entity_path = f"{folder}/{self.ENTITY_FOLDER}"
+        self._worker: Any = None
         self._owned = True  # TaskFlow stops only the clients that it owns
         self.options: Final = options
         self.malformed: dict[str, str] = {}
@@ -175,6 +177,12 @@ class ZookeeperBoard(ZookeeperJobBoard):
         named = [(paths.basename(job.path), job) for job in sorted(jobs, key=_place)]
         return [(job, name + self.LOCK_POSTFIX in children) for name, job in named if name in children]
 
+    def _get_owner_and_data(self, job: ZookeeperJob) -> tuple[dict[str, Any], Any, dict[str, Any], Any]:
+        lock, lock_stat, data, stat = super()._get_owner_and_data(job)
+        if not self._is_ours(lock_stat):  # whatever name it has: TaskFlow would take the name for enough
+            lock = {"owner": None}
+        return lock, lock_stat, data, stat
+
     def _fetch_jobs(self, ensure_fresh: bool = False) -> list[ZookeeperJob]:
         return sorted(super()._fetch_jobs(ensure_fresh=ensure_fresh), key=_place)
 
@@ -221,9 +229,11 @@ class ZookeeperBoard(ZookeeperJobBoard):
             raw, stat = retry(self._client.get, job.lock_path)
         except (kazoo_exceptions.KazooException, self._client.handler.timeout_exception):
             return False
+        return self._is_ours(stat) and misc.decode_json(raw).get("owner") == who
+
+    def _is_ours(self, lock_stat: Any) -> bool:
         session = self._client.client_id
-        mine = session is not None and stat.ephemeralOwner == session[0]
-        return mine and misc.decode_json(raw).get("owner") == who
+        return session is not None and lock_stat.ephemeralOwner == session[0]
 
 
 class ZookeeperJobIterator(base.JobBoardIterator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,15 @@ class Entry:
         """Whether the glob `pattern` fits the path or its last part. `*` matches `/` too."""
         return fnmatchcase(self.path, pattern) or fnmatchcase(self.path.rpartition("/")[2], pattern)
 
+    def is_still(self, found: Entry) -> bool:
+        """Whether `found`, looked at later, shows no sign of a change."""
+        return (self.kind, self.size, self.mtime_ns, self.link) == (
+            found.kind,
+            found.size,
+            found.mtime_ns,
+            found.link,
+        )
+
     def in_archive(self) -> Entry:
         """What a tar keeps of it: whole seconds."""
         seconds = None if self.mtime_ns is None else self.mtime_ns // _NS * _NS
@@ -37,7 +46,7 @@ class Entry:
 
     def line(self) -> bytes:
         """The entry as a line of JSON. It is ASCII, whatever is in the path."""
-        known = {name: value for name, value in asdict(self).items() if value is not None}
+        known = {name: value for name, value in vars(self).items() if value is not None}
         return json.dumps(known).encode("ascii") + b"\n"
 
     @classmethod

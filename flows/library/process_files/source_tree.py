@@ -9,7 +9,6 @@ import stat
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -111,7 +110,7 @@ class SourceTree:
         return Entry(path, kind)
 
     def _expect(self, entry: Entry, found: Entry) -> None:
-        if replace(found, sha256=entry.sha256) != entry:
+        if not entry.is_still(found):
             raise self._changed(entry.path)
 
     def _status(self, path: str) -> os.stat_result:

@@ -27,7 +27,7 @@ class Workplace:
 
     @property
     def folder(self) -> Path:
-        return self.target.with_name(f"{self._before}{self.job or 'local'}{self._after}")
+        return self.target.parent / f"{self._before}{self.job or 'local'}{self._after}"
 
     @property
     def listing(self) -> Path:

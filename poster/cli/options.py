@@ -1,0 +1,124 @@
+"""Options that every command has, and parameters that several have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import click
+
+from poster.cli import completion, session, words
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def _setting(flag: str, metavar: str, told: str) -> click.Option:
+    return click.Option(
+        [flag],
+        metavar=metavar,
+        help=told,
+        expose_value=False,
+        is_eager=True,
+        callback=session.keep_flag,
+    )
+
+
+SETTINGS: Final = (
+    _setting("--database-url", "URL", "Where the records are: sqlite:////path or postgresql://user@host/name."),
+    _setting("--jobboard-url", "URL", "sql (in the same database), zookeeper://host:port/path, …"),
+    _setting("--flows", "MODULES", "Modules with flows, or .py files, comma-separated."),
+    _setting("--home", "FOLDER", "Where the default database is."),
+    click.Option(
+        ["--json"],
+        is_flag=True,
+        help="JSON on standard output.",
+        expose_value=False,
+        callback=session.keep_json,
+    ),
+)
+"""Of every command, before or after its name."""
+
+
+class _WithSettings(click.Command):
+    """Its own options first, those of every command after them."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *SETTINGS]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = [param for param in self.get_params(ctx) if param not in SETTINGS]
+        for title, params in (("Options", own), ("Before or after every command", SETTINGS)):
+            records = [record for param in params if (record := param.get_help_record(ctx))]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+class PosterCommand(_WithSettings):
+    """One command."""
+
+
+class PosterGroup(_WithSettings, click.Group):
+    """`poster` itself: commands in the order one needs them."""
+
+    command_class = PosterCommand
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        super().format_options(ctx, formatter)
+
+
+class Duration(click.ParamType[float]):
+    """`90`, `30s`, `5m`, `1h30m`, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from poster.durations import duration
+
+        try:
+            return duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+class Since(click.ParamType[datetime]):
+    """A moment: a duration before now, or a date with or without a time (local unless it says otherwise)."""
+
+    name = "since"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from poster.durations import duration
+
+        try:
+            return words.utc_now() - timedelta(seconds=duration(value))
+        except ValueError:
+            pass
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r}: wants 30m, 2h, 7d, or a date like 2025-01-31 or 2025-01-31T12:00", param, ctx)
+
+
+DURATION: Final = Duration()
+SINCE: Final = Since()
+
+
+def job_argument(function: Decorated) -> Decorated:
+    """JOB: an id or a unique prefix of one."""
+    return click.argument("job", shell_complete=completion.jobs)(function)
+
+
+def jobs_argument(function: Decorated) -> Decorated:
+    """JOB…: one or more."""
+    return click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=completion.jobs)(function)
+
+
+def wait_options(function: Decorated) -> Decorated:
+    """`--wait` and its limit. The limit alone means to wait too."""
+    limit = click.option("--wait-timeout", type=DURATION, metavar="D", help="Wait no longer than this; then 124.")
+    return click.option("--wait", is_flag=True, help="End when the job has ended.")(limit(function))

@@ -1,0 +1,133 @@
+"""Where words go: data to standard output, talk to standard error; coloured only on a terminal that wants it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import click
+
+from poster.cli import words
+
+GAP: Final = "  "
+
+
+class Styled(NamedTuple):
+    """Text in a colour, where there are colours."""
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+    dim: bool = False
+
+
+Part = str | Styled
+
+
+def dim(text: str) -> Styled:
+    """Text that can be passed over."""
+    return Styled(text, dim=True)
+
+
+def bold(text: str) -> Styled:
+    """Text to see first."""
+    return Styled(text, bold=True)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Standard output."""
+
+    json: bool  # one document, for programs
+    terminal: bool  # a person reads it: icons, and lines no longer than the screen
+    colour: bool
+    icons: bool
+    width: int
+
+    def document(self, value: Any) -> None:
+        """The one JSON document of a command."""
+        click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+    def json_line(self, value: Any) -> None:
+        """One JSON document of a stream of them, at once."""
+        click.echo(json.dumps(value, allow_nan=False))
+        sys.stdout.flush()
+
+    def line(self, *parts: Part) -> None:
+        """A line of text, at once."""
+        click.echo("".join(self._paint(part) for part in parts).rstrip(), color=self.colour)
+        sys.stdout.flush()
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[Part]], indent: str = "") -> None:
+        """Columns under a head (none if it is empty), aligned. On a terminal the last is cut at its edge."""
+        body = [[_styled(part) for part in row] for row in rows]
+        lines = [[dim(title) for title in head], *body] if head else body
+        if not body:
+            return
+        widths = [max(len(cell.text) for cell in column) for column in zip(*lines, strict=True)]
+        for cells in lines:
+            self._row(cells, widths, indent)
+
+    def fields(self, values: Mapping[str, Part | None], indent: str = "") -> None:
+        """Names and values, those without a value left out."""
+        self.table((), [(dim(name), value) for name, value in values.items() if value], indent)
+
+    def state(self, state: str) -> Styled:
+        """A state as icon and word."""
+        icon = f"{words.ICONS.get(state, ' ')} " if self.icons else ""
+        return Styled(icon + state, words.COLOURS.get(state), dim=state in ("pending", "cancelled"))
+
+    def _row(self, cells: Sequence[Styled], widths: Sequence[int], indent: str) -> None:
+        before = [cell._replace(text=cell.text.ljust(width) + GAP) for cell, width in zip(cells, widths, strict=True)]
+        last = cells[-1]
+        room = self.width - len(indent) - sum(len(cell.text) for cell in before[:-1])
+        if self.terminal and len(last.text) > room > 1:
+            last = last._replace(text=last.text[: room - 1] + "…")
+        self.line(indent, *before[:-1], last)
+
+    def _paint(self, part: Part) -> str:
+        styled = _styled(part)
+        if not self.colour or not styled.text.strip():
+            return styled.text
+        return click.style(styled.text, fg=styled.colour, bold=styled.bold or None, dim=styled.dim or None)
+
+
+def _styled(part: Part) -> Styled:
+    styled = Styled(part) if isinstance(part, str) else part
+    return styled._replace(text=words.clean(styled.text))
+
+
+def standard_output(*, as_json: bool) -> Output:
+    """Standard output as it is here: a terminal or not, with colours or not."""
+    terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return Output(
+        json=as_json,
+        terminal=terminal,
+        colour=terminal and not os.environ.get("NO_COLOR"),
+        icons=terminal and _writes("✓", sys.stdout.encoding),
+        width=shutil.get_terminal_size().columns,
+    )
+
+
+def _writes(text: str, encoding: str | None) -> bool:
+    try:
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def say(message: str) -> None:
+    """Talk: to standard error, in the program's name."""
+    first, *rest = message.splitlines() or [""]
+    click.echo("\n".join([f"poster: {words.clean(first)}", *(_indented(line) for line in rest)]), err=True)
+
+
+def _indented(line: str) -> str:
+    text = line.lstrip(" ")
+    return " " * (len(line) - len(text)) + words.clean(text)

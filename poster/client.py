@@ -1,0 +1,386 @@
+"""`Client`: the one service behind the command line, the HTTP API and the page; each of them only translates."""
+
+from __future__ import annotations
+
+import builtins
+import getpass
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from jobboard import history
+from jobboard.conductors import list_conductors
+from jobboard.database import Database, open_database
+from jobboard.dispatch.opening import open_records
+from jobboard.errors import Refused, Unreachable
+from jobboard.models import ConductorRow, HistoryLine, Job, NewJob, Task
+from jobboard.records import Posted, Records
+from jobboard.settings import Settings
+from jobboard.signals import Channel, Listener
+from jobboard.states import CURRENT, ENDED, State
+from poster import stats as statistics
+from poster.errors import InvalidJobs, InvalidRequest, Malformed, WaitTimedOut
+from poster.patience import PATIENCE_S, patiently
+from poster.post_request import PostRequest, new_job
+from poster.why_waiting import explained
+
+if TYPE_CHECKING:
+    from flows.registry import FlowSpec, Registry
+    from poster.doctor import Report
+
+LOG = logging.getLogger(__name__)
+
+_SLOW_POLL_S: Final = 1.0  # behind the signals, of which one may be lost
+_WATCH_POLL_S: Final = 0.25  # progress is stored without a signal
+_LEAST_S: Final = 0.02  # between two looks, however many signals come
+_PAGE: Final = 1000
+_OVERLAP_S: Final = 5.0  # a transaction may become visible so long after the time that stands in it
+
+
+@dataclass(frozen=True)
+class _Opened:
+    database: Database
+    records: Records
+
+
+class Client:
+    """What one can ask of Countermand. Thread-safe.
+
+    The flows are loaded and the database is opened when first needed: `flows` needs no database, `list` no
+    flows. What needs the database raises `Unreachable`, `DatabaseTooNew` or `SettingError` if there is none
+    that can be used; what needs the flows raises `FlowsNotFound` or `InvalidFlow`.
+    """
+
+    def __init__(self, settings: Settings, *, by: str | None = None) -> None:
+        """`by` is who asks, as the history will tell; the user of this process if it is not given."""
+        self.settings: Final = settings
+        self.by: Final = by or whoami()
+        self._lock = threading.Lock()  # guards the opening of the two below
+        self._opened: _Opened | None = None
+        self._registry: Registry | None = None
+
+    @classmethod
+    def open(cls, settings: Settings, *, by: str | None = None) -> Client:
+        """A client to be closed: `with Client.open(settings) as client`."""
+        return cls(settings, by=by)
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    @property
+    def database(self) -> Database:
+        """The database, its schema brought up to date."""
+        return self._open().database
+
+    @property
+    def registry(self) -> Registry:
+        """The flows that are known here."""
+        with self._lock:
+            if self._registry is None:
+                from flows.discovery import load_flows
+                from flows.registry import REGISTRY
+
+                load_flows(self.settings.flows)
+                self._registry = REGISTRY
+            return self._registry
+
+    # Flows
+
+    def flows(self) -> builtins.list[FlowSpec]:
+        """All flows that are known here, by name."""
+        return [*self.registry]
+
+    def flow(self, name: str) -> FlowSpec:
+        """One flow. Raises `NoSuchFlow`, which suggests the nearest."""
+        return self.registry.get(name)
+
+    # Posting
+
+    def post(self, request: PostRequest) -> str:
+        """Post a job; its id. A key that a job has which has not ended gives that job's id.
+
+        Raises `NoSuchFlow`, `InvalidArguments`, `InvalidRequest`, `KeyInUse`; nothing is stored then.
+        """
+        new = new_job(self.flow(request.flow), request, self.settings, self._now)
+        return self._records.post([new], by=self.by)[0].id
+
+    def post_many(self, requests: Sequence[PostRequest], malformed: Iterable[Malformed] = ()) -> builtins.list[Posted]:
+        """Post jobs, all or none.
+
+        `malformed` are those that could not even be read. Raises `InvalidJobs`, which names each job that
+        cannot be posted by its line and says all that is wrong with it, and `KeyInUse`.
+        """
+        wrong = list(malformed)
+        new: list[NewJob] = []
+        for number, request in enumerate(requests, start=1):
+            checked = self._checked(request)
+            if isinstance(checked, NewJob):
+                new.append(checked)
+            else:
+                wrong.append(Malformed(request.line or number, checked))
+        if wrong:
+            raise InvalidJobs(wrong)
+        return self._records.post(new, by=self.by) if new else []
+
+    def _checked(self, request: PostRequest) -> NewJob | Exception:
+        from flows.errors import InvalidArguments, NoSuchFlow
+
+        try:
+            return new_job(self.flow(request.flow), request, self.settings, self._now)
+        except (NoSuchFlow, InvalidArguments, InvalidRequest) as error:
+            return error
+
+    # Requests
+
+    def cancel(self, job: str, reason: str | None = None) -> Job:
+        """Accept a cancel, durably, and give the job as it then stands.
+
+        Raises `NoSuchJob`, and `Refused` when it is too late. When the database's answer is lost the record is
+        read until it is known; `Unreachable` says whether that could not be found out.
+        """
+        before = self.database.now()
+        try:
+            return self._records.cancel(job, by=self.by, reason=reason)
+        except Unreachable as error:
+            LOG.info("job %s: the answer to the cancel is lost, asking again: %s", job, error)
+        try:
+            return patiently(partial(self._cancel_again, job, reason, before))
+        except Unreachable as error:
+            raise Unreachable(f"{error}; job {job}: its cancel may have been accepted, `poster show` tells") from error
+
+    def _cancel_again(self, job: str, reason: str | None, before: datetime) -> Job:
+        found = self._records.get(job)
+        ours = found.cancel is not None and found.cancel.by == self.by
+        if ours and found.cancel and found.cancel.requested_at >= before - timedelta(seconds=1):
+            return found
+        return self._records.cancel(job, by=self.by, reason=reason)
+
+    def retry(self, job: str) -> Job:
+        """Begin a new attempt of a failed or cancelled job. Raises `NoSuchJob`, `Refused`."""
+        return self._records.retry(job, by=self.by)
+
+    # Reading
+
+    def resolve(self, prefix: str) -> str:
+        """The id of the one job whose id begins so. Raises `NoSuchJob`, `AmbiguousJob`."""
+        return self._records.resolve(prefix)
+
+    def get(self, job: str) -> Job:
+        """A job as its record has it. Raises `NoSuchJob`."""
+        return self._records.get(job)
+
+    def show(self, job: str) -> Job:
+        """A job with what can be said beyond its record: what it waits for, the tasks of one that never began."""
+        found = self._records.get(job)
+        found = explained(found, self.conductors() if _wants_reason(found) else (), self.database.now())
+        return found if found.tasks else replace(found, tasks=self._tasks_of(found))
+
+    def result(self, job: str) -> dict[str, Any]:
+        """What the tasks of a completed job provide, by name. Raises `NoSuchJob`, `Refused`."""
+        found = self._records.get(job)
+        if found.state is not State.COMPLETED:
+            hint = "`poster wait` ends when it has" if found.state not in ENDED else "see `poster show`"
+            raise Refused(job, found.state, f"it is {found.state}, results are there once it has completed: {hint}")
+        return found.results or {}
+
+    def list(
+        self,
+        *,
+        states: Iterable[State] = (),
+        flow: str | None = None,
+        since: datetime | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> builtins.list[Job]:
+        """Jobs, newest first. `before` is the id of the last one of the page before."""
+        return self._records.list(states=states, flow=flow, since=since, before=before, limit=limit)
+
+    def explained(self, jobs: Iterable[Job]) -> builtins.list[Job]:
+        """The same jobs; pending ones say what they wait for, if it is not just their turn."""
+        found = list(jobs)
+        if not any(map(_wants_reason, found)):
+            return found
+        conductors, now = self.conductors(), self.database.now()
+        return [explained(job, conductors, now) for job in found]
+
+    def history(self, job: str) -> builtins.list[HistoryLine]:
+        """What happened to a job, oldest first: transitions and tasks."""
+        return [*self._lines(job, (history.STATE, history.TASK))]
+
+    def logs(self, job: str) -> builtins.list[HistoryLine]:
+        """What a job's tasks logged, oldest first."""
+        return self._logs_after(job, 0)
+
+    def follow_logs(self, job: str) -> Iterator[HistoryLine]:
+        """What a job's tasks logged and will log, until it has ended."""
+        last = 0
+        for _ in self._looks(_WATCH_POLL_S):
+            ended = patiently(partial(self.get, job)).state in ENDED  # asked first: then no line comes after
+            for line in patiently(partial(self._logs_after, job, last)):
+                yield line
+                last = line.seq
+            if ended:
+                return
+
+    def _logs_after(self, job: str, after: int) -> builtins.list[HistoryLine]:
+        return [*self._lines(job, (history.LOG,), after)]
+
+    def conductors(self) -> builtins.list[ConductorRow]:
+        """Conductors that are there, or were in the last day, by name."""
+        return list_conductors(self.database)
+
+    def stats(self) -> statistics.Stats:
+        """Numbers over all jobs and conductors."""
+        return statistics.stats_of(
+            self._records.count(), self._records.oldest_due(), self.conductors(), self.database.now()
+        )
+
+    def doctor(self) -> Report:
+        """Whether all that is needed is there. Never raises for what it finds wrong."""
+        from poster.doctor import examine
+
+        return examine(self)
+
+    # Waiting
+
+    def wait(self, jobs: Sequence[str], timeout_s: float | None = None) -> builtins.list[Job]:
+        """The jobs, in the order given, when all have ended. Raises `WaitTimedOut`, `NoSuchJob`, `Unreachable`."""
+        ended = {job.id: job for job in self.wait_each(jobs, timeout_s)}
+        return [ended[job] for job in jobs]
+
+    def wait_each(self, jobs: Iterable[str], timeout_s: float | None = None) -> Iterator[Job]:
+        """Each job once, as soon as it has ended.
+
+        Raises `WaitTimedOut` after `timeout_s`, which names those that have not; `NoSuchJob` for one that is
+        deleted meanwhile; `Unreachable` if the database stays away.
+        """
+        left = list(dict.fromkeys(jobs))
+        for patience_s in self._looks(_SLOW_POLL_S, timeout_s):
+            ended = patiently(partial(self._ended, left), patience_s)
+            yield from ended
+            done = {job.id for job in ended}
+            left = [job for job in left if job not in done]
+            if not left:
+                return
+        raise WaitTimedOut(left, timeout_s or 0.0)
+
+    def _ended(self, jobs: Sequence[str]) -> builtins.list[Job]:
+        states = self._records.states(jobs)
+        return self._records.get_many([job for job in jobs if states[job] in ENDED])
+
+    def watch(self, job: str) -> Iterator[Job]:
+        """The job now, and again after each change, until it has ended."""
+        before: Job | None = None
+        for _ in self._looks(_WATCH_POLL_S):
+            found = patiently(partial(self.get, job))
+            if found != before:
+                yield found
+            if found.state in ENDED:
+                return
+            before = found
+
+    def watch_all(self) -> Iterator[builtins.list[Job]]:
+        """The jobs that are worked on now; then, after each change, those that changed. Never ends by itself."""
+        seen: dict[str, Job] = {}
+        since = self.database.now()
+        for _ in self._looks(_WATCH_POLL_S):
+            now = self.database.now()
+            found = patiently(partial(self._current_and_ended, since))
+            changed = [job for job in found if seen.get(job.id) != job]
+            if changed:
+                yield changed
+            # Invariant: a job that has ended stays in `seen` as long as it may be found again.
+            seen = {job.id: job for job in found}
+            since = max(since, now - timedelta(seconds=_OVERLAP_S))
+
+    def current(self) -> builtins.list[Job]:
+        """The jobs that are worked on, newest first."""
+        found: builtins.list[Job] = []
+        while page := self.list(states=CURRENT, before=found[-1].id if found else None, limit=_PAGE):
+            found += page
+        return found
+
+    def _current_and_ended(self, since: datetime) -> builtins.list[Job]:
+        ended = self._records.list(finished_since=since, limit=_PAGE)
+        known = {job.id: job for job in [*self.current(), *ended]}
+        return [known[job] for job in sorted(known)]
+
+    def _looks(self, poll_s: float, timeout_s: float | None = None) -> Iterator[float]:
+        """A turn whenever something may have changed, the first at once, the last when the time is over.
+
+        Each turn gets the time, in seconds, that it may bear with a database that is away.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with Listener(self.database, [Channel.CHANGE]) as listener:
+            while True:
+                looked_at = time.monotonic()
+                left_s = PATIENCE_S if deadline is None else max(0.0, deadline - looked_at)
+                yield min(PATIENCE_S, left_s)
+                if deadline is not None and time.monotonic() >= deadline:
+                    return
+                time.sleep(max(0.0, looked_at + _LEAST_S - time.monotonic()))
+                listener.wait(poll_s if deadline is None else min(poll_s, max(0.0, deadline - time.monotonic())))
+
+    # What is behind
+
+    @property
+    def _records(self) -> Records:
+        return self._open().records
+
+    def _open(self) -> _Opened:
+        with self._lock:
+            if self._opened is None:
+                database = open_database(self.settings.database_url)
+                self._opened = _Opened(database, open_records(database, self.settings))
+            return self._opened
+
+    def _lines(self, job: str, kinds: Iterable[str], after: int = 0) -> Iterator[HistoryLine]:
+        wanted = tuple(kinds)
+        while page := history.read(self.database, job, kinds=wanted, after=after, limit=_PAGE):
+            yield from page
+            after = page[-1].seq
+
+    def _now(self) -> datetime:
+        return self.database.now()
+
+    def _tasks_of(self, job: Job) -> tuple[Task, ...]:
+        """The tasks of a job that never began, in flow order; none if they cannot be told here."""
+        try:
+            spec = self.flow(job.flow)
+            if spec.secrets:
+                return ()
+            structure = spec.build(job.arguments).structure
+        except Exception as error:  # noqa: BLE001 - a flow's own code runs here, and a conductor will tell of it
+            LOG.info("job %s: its tasks are not known here: %s", job.id, error)
+            return ()
+        return tuple(Task(task.name, irreversible=task.irreversible) for task in structure.tasks)
+
+
+def whoami() -> str:
+    """The user of this process, as the history will tell: `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user need not have a name
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"[:255]
+
+
+def _wants_reason(job: Job) -> bool:
+    return job.state is State.PENDING and job.reason is None

@@ -1,0 +1,143 @@
+"""Boards of every kind, opened alike, for the tests that hold for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import sqlalchemy as sa
+from kazoo.protocol.connection import _SESSION_EXPIRED
+
+from jobboard.boards.sql import SqlJobBoard
+from jobboard.boards.zookeeper import ZookeeperOptions, open_board
+from jobboard.database import open_database
+from jobboard.schema import postings, sessions
+
+if TYPE_CHECKING:
+    from tests.servers import ZooKeeper
+
+SHORT_S = 1.5  # a lease to be waited for
+
+
+class Boards(ABC):
+    """Boards that share their jobs; all closed in the end."""
+
+    where: list[str]
+    """What `drain` is told to find them."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def open(self, lease_s: float = 15.0, persistence: Any = None) -> Any:
+        """Another board, connected."""
+        board = self.make(lease_s, persistence)
+        self._stack.callback(board.close)
+        board.connect()
+        return board
+
+    @abstractmethod
+    def make(self, lease_s: float = 15.0, persistence: Any = None) -> Any:
+        """Another board, not connected."""
+
+    @abstractmethod
+    def expire(self, board: Any) -> None:
+        """Let the board's session die as if its process had been stopped for longer than the lease."""
+
+    @abstractmethod
+    def spoil(self, board: Any) -> set[str]:
+        """Put things among the postings that are none; their keys in `board.malformed`."""
+
+    @abstractmethod
+    def trashed(self, board: Any) -> list[dict[str, Any]]:
+        """The details of what was trashed."""
+
+
+class SqlBoards(Boards):
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.where = ["sql", url]
+        self.database = open_database(url)
+        self._stack.callback(self.database.close)
+
+    def make(self, lease_s: float = 15.0, persistence: Any = None) -> SqlJobBoard:
+        return SqlJobBoard("contract", {"connection": self.url, "lease": lease_s}, persistence)
+
+    def expire(self, board: SqlJobBoard) -> None:
+        before = datetime.now(UTC) - timedelta(hours=1)
+        with self.database.write() as connection:
+            mine = sessions.c.id == board.session.id
+            connection.execute(sa.update(sessions).where(mine).values(expires_at=before))
+
+    def spoil(self, board: SqlJobBoard) -> set[str]:
+        good = {"priority": 0, "details": {}, "book": None}
+        bad = [{"priority": 9}, {"details": [1]}, {"details": 7}, {"book": "none"}]
+        return {self._insert(board, **(good | wrong)) for wrong in bad} | self._insert_no_json(board)
+
+    def trashed(self, board: SqlJobBoard) -> list[dict[str, Any]]:
+        with self.database.read() as connection:
+            query = sa.select(postings.c.details).where(postings.c.trashed_at.is_not(None))
+            return list(connection.execute(query).scalars())
+
+    def _insert(self, board: SqlJobBoard, **values: Any) -> str:
+        now = datetime.now(UTC)
+        row = {
+            "uuid": str(uuid.uuid4()),
+            "board": board.name,
+            "name": "bad",
+            "created_at": now,
+            "modified_at": now,
+        }
+        with self.database.write() as connection:
+            connection.execute(sa.insert(postings).values(row | values))
+        return row["uuid"]
+
+    def _insert_no_json(self, board: SqlJobBoard) -> set[str]:
+        if self.database.dialect != "sqlite":  # PostgreSQL does not take it
+            return set()
+        key = self._insert(board, priority=0, details={}, book=None)
+        with self.database.write() as connection:
+            connection.execute(sa.text("UPDATE postings SET details = '{oh' WHERE uuid = :uuid"), {"uuid": key})
+        return {key}
+
+
+class ZookeeperBoards(Boards):
+    def __init__(self, server: ZooKeeper) -> None:
+        super().__init__()
+        self.path = f"/{uuid.uuid4()}"
+        self.hosts = server.hosts
+        self.where = ["zookeeper", self.hosts, self.path]
+
+    def make(self, lease_s: float = 15.0, persistence: Any = None) -> Any:
+        return open_board("contract", ZookeeperOptions(self.hosts, self.path, lease_s), persistence)
+
+    def expire(self, board: Any) -> None:
+        board._client._call(_SESSION_EXPIRED, None)
+
+    def spoil(self, board: Any) -> set[str]:
+        bad = {
+            "job1": b"no json",
+            "job2": b"[]",
+            "job3": b"{}",
+            "job4": b'{"uuid": "u", "name": "n", "priority": "whenever"}',
+            "job5": b'{"uuid": "u", "name": "n", "details": 1}',
+            "jobfive": b'{"uuid": "u", "name": "n"}',
+        }
+        for name, data in bad.items():
+            board._client.create(f"{board.path}/{name}", data)
+        return {f"{board.path}/{name}" for name in bad}
+
+    def trashed(self, board: Any) -> list[dict[str, Any]]:
+        from taskflow.utils import misc
+
+        names = board._client.get_children(board.trash_path)
+        return [misc.decode_json(board._client.get(f"{board.trash_path}/{name}")[0])["details"] for name in names]

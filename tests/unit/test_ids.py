@@ -1,0 +1,44 @@
+"""Ids of jobs."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from jobboard import ids
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def test_an_id_is_26_characters_that_people_can_read():
+    for _ in range(100):
+        assert len(made := ids.new_id()) == 26
+        assert set(made) <= set(ALPHABET)
+
+
+def test_ids_sort_by_time():
+    made = [ids.new_id() for _ in range(10_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_the_time_can_be_read_back():
+    before = time.time_ns() // 1_000_000
+    made = ids.new_id()
+    after = time.time_ns() // 1_000_000
+    milliseconds = 0
+    for character in made[:10]:
+        milliseconds = milliseconds << 5 | ALPHABET.index(character)
+    assert before <= milliseconds <= after + 1
+
+
+def test_a_clock_that_is_set_back_makes_no_smaller_id(monkeypatch):
+    before = ids.new_id()
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    assert ids.new_id() > before
+
+
+def test_threads_never_get_the_same():
+    with ThreadPoolExecutor(8) as threads:
+        made = [made for some in threads.map(lambda _: [ids.new_id() for _ in range(500)], range(8)) for made in some]
+    assert len(set(made)) == 4000
