@@ -8,14 +8,15 @@ result that is not JSON as `Unstorable`; all of them without a chain that TaskFl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 from taskflow.types.failure import Failure
 
-from flows.errors import Interrupted, JobCancelled, NotStarted
-from flows.run_context import RunContext, running
-from flows.storable import check_result, storable
+from flows.errors import Interrupted, JobCancelled, NotStarted, Unstorable
+from flows.run_context import RunContext, running, running_task
+from flows.storable import cause_of, check_result, said_of, storable
 
 LOG = logging.getLogger(__name__)
 
@@ -35,57 +36,17 @@ def execute(task: AtBorder, context: RunContext, code: Callable[[], Any]) -> Any
     """Run `code`, the task's own `execute`, and give its result as plain JSON data.
 
     Raises `NotStarted` if the flag is up already, `JobCancelled` if it goes up meanwhile, else what the
-    code raised, storable.
+    code raised, storable. A call from inside of the task itself, such as `super().execute()`, just runs.
     """
+    if _is_inside(task):
+        return code()
     if context.token.is_set:
-        raise _not_started(task, context)
+        raise _not_started(task, context) from None
     task.interrupted = False
-    task.phase = "execute"
-    result: Any = None
-    error: BaseException | None = None
-    with running(task, context, reverting=False):
-        try:
-            result = check_result(task.name, code(), context.max_result_bytes)
-        except BaseException as raised:  # noqa: BLE001 - the border: it goes on as an Exception below
-            error = raised
-        finally:
-            task.phase = None
-    try:
-        error = _verdict(task, context, error)
-        if error is not None:
-            # Outside of the except block, so that what was caught does not become its context.
-            raise storable(error) from None if isinstance(error, JobCancelled) else error.__cause__
-    finally:
-        del error
-    return result
-
-
-def _verdict(task: AtBorder, context: RunContext, error: BaseException | None) -> BaseException | None:
-    if not context.token.is_set:
-        return error
-    if isinstance(error, JobCancelled):
-        return error
-    if isinstance(error, Interrupted):
-        return _cancelled(JobCancelled, context)
-    if error is not None:
-        LOG.info("task %s failed while it was being cancelled: %r", task.name, error)
-        return _cancelled(JobCancelled, context)
-    if task.interrupted and context.swallowed is not None:
-        context.swallowed(task.name)
-    if context.sealed and not task.interrupted:
-        # It finished in time: its revert may need the result. The next task, or the seal, stops the job.
-        return None
-    return _cancelled(JobCancelled, context)
-
-
-def _not_started(task: AtBorder, context: RunContext) -> JobCancelled:
-    # A task that an earlier conductor had begun may have effects: its revert must not be skipped.
-    return _cancelled(JobCancelled if task.name in context.in_flight else NotStarted, context)
-
-
-def _cancelled(kind: type[JobCancelled], context: RunContext) -> JobCancelled:
-    cause = context.token.cause
-    return kind(cause.reason, cause.by) if cause else kind()
+    with _in_phase(task, context, "execute"):
+        result, error = _outcome(lambda: check_result(task.name, code(), context.max_result_bytes))
+    error = _verdict(task, context, error)
+    return _passed(result, error)
 
 
 def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result: object) -> Any:
@@ -95,24 +56,99 @@ def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result:
     """
     if isinstance(result, Failure) and result.check(NotStarted):
         return None
-    error: BaseException | None = None
-    task.phase = "revert"
-    with running(task, context, reverting=True):
-        try:
-            return check_result(task.name, code(), context.max_result_bytes)
-        except BaseException as raised:  # noqa: BLE001 - the border: it goes on as an Exception below
-            error = raised
-        finally:
-            task.phase = None
+    if _is_inside(task) and task.phase == "revert":
+        return code()
+    with _in_phase(task, context, "revert"):
+        returned, error = _outcome(code)
+    _passed(returned, error)
     try:
-        raise storable(error) from error.__cause__
-    finally:
-        del error
+        return check_result(task.name, returned, context.max_result_bytes)
+    except Unstorable as problem:
+        # What counts is what it has undone.
+        LOG.warning("what the revert returned is not stored: %s", problem)
+        return None
 
 
-def hook(name: str, code: Callable[[], Any]) -> None:
-    """Run one of TaskFlow's hooks round a task. One that raises would leave the task half done: it is logged."""
+def guard(code: Callable[[], Any]) -> Any:
+    """Run `code`, and let nothing out of it but an `Exception` that TaskFlow can store."""
+    return _passed(*_outcome(code))
+
+
+def after(task: str, hook: str, code: Callable[[], Any]) -> None:
+    """Run one of TaskFlow's hooks after a task. One that raises would leave the task half done: it is logged."""
     try:
         code()
+    except BaseException:
+        LOG.exception("task %s: %s failed, and was ignored", task, hook)
+
+
+def _outcome(code: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    try:
+        return code(), None
+    except BaseException as raised:  # noqa: BLE001 - the border: it goes on as an Exception
+        return None, raised
+
+
+def _passed(result: Any, error: BaseException | None) -> Any:
+    if error is None:
+        return result
+    # Outside of any except block, so that what was caught does not become its context.
+    kept = storable(error)
+    try:
+        raise kept from cause_of(kept)
+    finally:
+        del kept, error
+
+
+@contextmanager
+def _in_phase(task: AtBorder, context: RunContext, phase: Phase) -> Iterator[None]:
+    # A task that calls its own revert to clean up goes on with its execute after it.
+    before = task.phase if running_task() is not None else None
+    task.phase = phase
+    try:
+        with running(task, context, reverting=phase == "revert"):
+            yield
+    finally:
+        task.phase = before
+
+
+def _is_inside(task: AtBorder) -> bool:
+    mark = running_task()
+    return mark is not None and mark.owner is task
+
+
+def _verdict(task: AtBorder, context: RunContext, error: BaseException | None) -> BaseException | None:
+    if isinstance(error, NotStarted):
+        # Of another task, which this one called: this one has begun, and is to be reverted.
+        error = JobCancelled(error.reason, error.by)
+    if not context.token.is_set or isinstance(error, JobCancelled):
+        return error
+    if error is not None:
+        if not isinstance(error, Interrupted):
+            LOG.info("task %s failed while it was being cancelled: %s", task.name, said_of(error))
+        return _cancelled(JobCancelled, context)
+    if task.interrupted and context.swallowed is not None:
+        _tell(task, context.swallowed)
+    if context.sealed and not task.interrupted:
+        # It finished in time: its revert may need the result. The next task, or the seal, stops the job.
+        return None
+    return _cancelled(JobCancelled, context)
+
+
+def _tell(task: AtBorder, swallowed: Callable[[str], None]) -> None:
+    try:
+        swallowed(task.name)
     except Exception:
-        LOG.exception("%s of a task failed, and was ignored", name)
+        LOG.exception("task %s swallowed its interruption, which could not be told", task.name)
+
+
+def _not_started(task: AtBorder, context: RunContext) -> JobCancelled:
+    # A task that an earlier conductor had begun may have effects: its revert must not be skipped.
+    return _cancelled(JobCancelled if task.name in context.in_flight else NotStarted, context)
+
+
+def _cancelled(kind: type[JobCancelled], context: RunContext) -> JobCancelled:
+    cause = context.token.cause
+    made = kind(cause.reason, cause.by) if cause else kind()
+    # Its type is what revert looks at, so it must not become words.
+    return made if storable(made) is made else kind()

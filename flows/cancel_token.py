@@ -6,10 +6,13 @@ Cancellation is a level, not an edge: once set, a token stays set, and everyone 
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+
+LOG = logging.getLogger(__name__)
 
 
 class CancelKind(StrEnum):
@@ -46,7 +49,10 @@ class CancelToken:
         self._subscribers: dict[int, Callable[[], None]] = {}
 
     def set(self, cause: CancelCause) -> bool:
-        """Raise the flag and tell the subscribers, in this thread. False if it was raised before."""
+        """Raise the flag and tell the subscribers, in this thread. False if it was raised before.
+
+        A subscriber that raises is logged: the others, and the caller's other jobs, are not to suffer from it.
+        """
         with self._lock:
             if self.is_set:
                 return False
@@ -56,7 +62,10 @@ class CancelToken:
             self._subscribers.clear()
         self._event.set()
         for call in waiting:
-            call()
+            try:
+                call()
+            except Exception:
+                LOG.exception("%r, to be called when a cancel flag went up, failed", call)
         return True
 
     def wait(self, timeout_s: float | None = None) -> bool:

@@ -8,21 +8,21 @@ import operator
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, TypeVar
 
 from taskflow import task as taskflow_task
 
 from flows import border
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted, InvalidFlow
-from flows.run_context import NOWHERE, RunContext, TaskReport, running_task
+from flows.run_context import NOWHERE, RunContext, TaskReport
+from flows.storable import plain_detail
 
 Item = TypeVar("Item")
 
-Around = Callable[["CancelableTask", Callable[[], Any], dict[str, Any]], Any]
-
 _EVERY_S = 0.1  # track looks at the clock at each turn, and reports so often
-_RAW = "__countermand__"  # marks a method as wrapped, and holds what it wraps
+_MARK = "__countermand__"  # where a wrapped method holds itself: a copy, in a decorator round it, says nothing
 
 
 class CancelableTask(taskflow_task.Task):
@@ -49,16 +49,17 @@ class CancelableTask(taskflow_task.Task):
     _token: CancelToken = NOWHERE.token
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if not args and kwargs.get("name") is None:
+        if args and args[0] is None:
+            args = (snake_case(type(self).__name__), *args[1:])
+        elif not args and kwargs.get("name") is None:
             kwargs["name"] = snake_case(type(self).__name__)
+        if not _is_wrapped(type(self).execute):
+            _wrap_all(type(self))  # another base class kept __init_subclass__ to itself
         super().__init__(*args, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _wrap(cls, "execute", _at_execute)
-        _wrap(cls, "revert", _at_revert)
-        _wrap(cls, "post_execute", _at_hook)
-        _wrap(cls, "post_revert", _at_hook)
+        _wrap_all(cls)
 
     @property
     def cancel_token(self) -> CancelToken:
@@ -71,7 +72,10 @@ class CancelableTask(taskflow_task.Task):
         return self._context.job
 
     def bind(self, context: RunContext) -> None:
-        """Put the task into a job. Conductors do; in a plain TaskFlow engine bind a token of your own."""
+        """Put the task into a job. Conductors do; in a plain TaskFlow engine bind a token of your own.
+
+        A task belongs to one run at a time: make it anew for each flow that runs beside another.
+        """
         self._context = context
         self._token = context.token
 
@@ -105,25 +109,26 @@ class CancelableTask(taskflow_task.Task):
             if now - reported >= _EVERY_S:
                 reported = now
                 self._report_count(done, expected)
-        self.checkpoint()
-        self._report_count(done, expected)
+        self._report_count(done, max(done, expected))
 
     def update_progress(self, progress: float, **detail: Any) -> None:
         """Report how far the task is, from 0 to 1, and a `detail` for people, mostly `done` and `total`.
 
         A checkpoint too. Cheap enough for tight loops under a conductor, which stores the newest report a
-        few times a second; in a plain TaskFlow engine each call is an event of TaskFlow's own.
+        few times a second; in a plain TaskFlow engine each call is an event of TaskFlow's own. What is not
+        plain data in `detail` is shown as text.
         """
         self.checkpoint()
         within = min(1.0, max(0.0, progress))
+        detail = plain_detail(detail)
         if self._context.report is not None and self.phase is not None:
             self._context.report(TaskReport(self.name, within, detail or None))
         else:
             self.notifier.notify(taskflow_task.EVENT_UPDATE_PROGRESS, {"progress": within, **detail})
 
     def _report_count(self, done: int, expected: int) -> None:
-        total = max(done, expected)
-        self.update_progress(done / total if total else 0.0, done=done, total=total or None)
+        total = max(done, expected) if expected else None
+        self.update_progress(done / total if total else 0.0, done=done, total=total)
 
     def _stop(self) -> None:
         # TaskFlow itself calls update_progress round execute and revert: nothing may be raised there.
@@ -141,12 +146,28 @@ def bind(atom: Any, context: RunContext) -> None:
     if isinstance(atom, CancelableTask):
         atom.bind(context)
         return
-    raw_execute, raw_revert = atom.execute, atom.revert
-    atom.phase, atom.interrupted = None, False
-    atom.execute = lambda *args, **kwargs: border.execute(atom, context, lambda: raw_execute(*args, **kwargs))
-    atom.revert = lambda *args, **kwargs: border.revert(
-        atom, context, lambda: raw_revert(*args, **kwargs), kwargs.get("result")
-    )
+    guest = _Guest(atom.name, context)
+    for name, around in _AROUND.items():
+        raw = getattr(atom, name)
+        setattr(atom, name, _at_guest(guest, around, getattr(raw, _MARK, raw)))
+
+
+@dataclass
+class _Guest:
+    """What the border keeps of a task that is none of ours: its own attributes are its own."""
+
+    name: str
+    _context: RunContext
+    phase: border.Phase | None = None
+    interrupted: bool = False
+
+
+def _at_guest(guest: _Guest, around: Around, raw: Callable[..., Any]) -> Callable[..., Any]:
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return around(guest, functools.partial(raw, *args, **kwargs), kwargs)
+
+    setattr(method, _MARK, raw)
+    return method
 
 
 def snake_case(name: str) -> str:
@@ -154,36 +175,61 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _at_execute(task: CancelableTask, code: Callable[[], Any], _arguments: dict[str, Any]) -> Any:
+# What stands round each method that TaskFlow calls
+
+
+def _at_execute(task: _Bound, code: Callable[[], Any], _arguments: dict[str, Any]) -> Any:
     return border.execute(task, task._context, code)  # noqa: SLF001 - the wrapper is part of the class
 
 
-def _at_revert(task: CancelableTask, code: Callable[[], Any], arguments: dict[str, Any]) -> Any:
+def _at_revert(task: _Bound, code: Callable[[], Any], arguments: dict[str, Any]) -> Any:
     return border.revert(task, task._context, code, arguments.get("result"))  # noqa: SLF001
 
 
-def _at_hook(task: CancelableTask, code: Callable[[], Any], _arguments: dict[str, Any]) -> None:
-    border.hook(task.name, code)
+def _before(_task: _Bound, code: Callable[[], Any], _arguments: dict[str, Any]) -> Any:
+    return border.guard(code)
 
 
-def _is_inside(task: CancelableTask, name: str) -> bool:
-    """Whether this is `super().execute()` and the like: checked once, at the outermost call."""
-    mark = running_task()
-    return mark is not None and mark.owner is task and mark.reverting == (name == "revert")
+def _after(hook: str, task: _Bound, code: Callable[[], Any], _arguments: dict[str, Any]) -> None:
+    border.after(task.name, hook, code)
+
+
+_Bound = CancelableTask | _Guest
+Around = Callable[[_Bound, Callable[[], Any], dict[str, Any]], Any]
+
+_AROUND: Final[dict[str, Around]] = {
+    "execute": _at_execute,
+    "revert": _at_revert,
+    "pre_execute": _before,
+    "post_execute": functools.partial(_after, "post_execute"),
+    "pre_revert": _before,
+    "post_revert": functools.partial(_after, "post_revert"),
+}
+_EMPTY_HOOKS: Final = [inspect.getattr_static(taskflow_task.Task, name) for name in _AROUND if "_" in name]
+
+
+def _is_wrapped(method: object) -> bool:
+    return getattr(method, _MARK, None) is method
+
+
+def _wrap_all(cls: type[CancelableTask]) -> None:
+    for name, around in _AROUND.items():
+        _wrap(cls, name, around)
 
 
 def _wrap(cls: type[CancelableTask], name: str, around: Around) -> None:
     """Put `around` round the method `name` that `cls` ends up with, once, wherever in its MRO it comes from."""
     raw = inspect.getattr_static(cls, name)
-    if getattr(raw, "__isabstractmethod__", False) or hasattr(raw, _RAW):
+    if getattr(raw, "__isabstractmethod__", False) or _is_wrapped(raw) or raw in _EMPTY_HOOKS:
         return
     function = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
     _refuse_what_hides_its_result(cls, name, function)
+    if name == "revert":
+        _refuse_what_takes_no_result(cls, raw)
 
     @functools.wraps(function)
     def method(self: CancelableTask, *args: Any, **kwargs: Any) -> Any:
-        code = functools.partial(raw.__get__(self, type(self)), *args, **kwargs)
-        return code() if _is_inside(self, name) else around(self, code, kwargs)
+        return around(self, functools.partial(raw.__get__(self, type(self)), *args, **kwargs), kwargs)
 
     if isinstance(raw, staticmethod):
         # TaskFlow reads the bound signature: without one more parameter it would take the first for `self`.
@@ -192,7 +238,7 @@ def _wrap(cls: type[CancelableTask], name: str, around: Around) -> None:
         method.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[me, *signature.parameters.values()]
         )
-    setattr(method, _RAW, raw)
+    setattr(method, _MARK, method)
     setattr(cls, name, method)
 
 
@@ -203,3 +249,12 @@ def _refuse_what_hides_its_result(cls: type, name: str, function: object) -> Non
         raise InvalidFlow(f"{cls.__name__}.{name} is a generator: return a value instead of yielding")
     if inspect.iscoroutinefunction(function):
         raise InvalidFlow(f"{cls.__name__}.{name} is a coroutine function: run the loop inside a plain method")
+
+
+def _refuse_what_takes_no_result(cls: type, raw: Any) -> None:
+    try:
+        inspect.signature(raw.__get__(cls, cls)).bind_partial(result=None, flow_failures=None)
+    except TypeError:
+        raise InvalidFlow(
+            f"{cls.__name__}.revert must take `result` and `flow_failures`, or **kwargs: TaskFlow hands it both"
+        ) from None

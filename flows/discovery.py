@@ -29,7 +29,7 @@ def load_flows(modules: Iterable[str]) -> None:
 
 
 def _import(module: str) -> None:
-    if module.split(".", maxsplit=1)[0] == "flows" and module.count(".") == 0:
+    if module == "flows":
         raise FlowsNotFound("a module named flows cannot be loaded: that name is Countermand's own, rename it")
     try:
         if module.endswith(".py"):
@@ -38,8 +38,13 @@ def _import(module: str) -> None:
             importlib.import_module(module)
     except FlowsError:
         raise
-    except Exception as error:
-        raise FlowsNotFound(f"flows in {module}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise FlowsNotFound(f"flows in {module}: {type(error).__name__}: {error}{_hint(module)}") from error
+
+
+def _hint(module: str) -> str:
+    ours = module.startswith("flows.") and not module.endswith(".py")
+    return " (the package flows is Countermand's own: is yours named so too? Rename it)" if ours else ""
 
 
 def _import_file(path: Path) -> None:

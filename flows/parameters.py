@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import os
+import types
 import typing
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainValidator, Secret, SecretBytes, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError, PydanticSerializationError
 
 from flows.errors import ArgumentProblem, InvalidArguments, InvalidFlow
+from flows.storable import NotPlain, plain
 
-_RESERVED = frozenset({"result", "flow_failures", "self"})  # TaskFlow gives these to `revert` itself
+_RESERVED: Final = frozenset({"result", "flow_failures", "self"})  # TaskFlow gives these to `revert` itself
+_SECRETS: Final = (SecretStr, SecretBytes, Secret)
+_MAX_BYTES: Final = 10_000_000  # of one argument, as JSON
 
 
 def model_of(flow: str, function: Callable[..., Any]) -> type[BaseModel]:
     """The model of `function`'s parameters. Unknown names are refused; types are pydantic's, lax mode."""
-    hints = typing.get_type_hints(function, include_extras=True)
+    hints = _hints(flow, function)
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
@@ -30,30 +37,90 @@ def model_of(flow: str, function: Callable[..., Any]) -> type[BaseModel]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints.get(parameter.name, Any), default)
     try:
-        return pydantic.create_model(
-            f"{flow}_arguments", __config__=ConfigDict(extra="forbid", validate_default=True), **fields
-        )
-    except (pydantic.PydanticUserError, TypeError) as error:
+        model = _model(f"{flow}_arguments", fields)
+        schema = model.model_json_schema()
+    except (pydantic.PydanticUserError, TypeError, ValueError) as error:
         raise InvalidFlow(f"flow {flow}: {error}") from error
+    _refuse_what_pydantic_lost(flow, fields, model)
+    _refuse_hidden_secrets(flow, model, schema)
+    return model
 
 
+def _hints(flow: str, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise InvalidFlow(
+            f"flow {flow}: {error}: import what its annotations use outside of `if TYPE_CHECKING`"
+        ) from error
+
+
+def _model(name: str, fields: dict[str, Any]) -> type[BaseModel]:
+    # With constants, a NaN stays one, and is found: it would silently be stored as null.
+    config = ConfigDict(extra="forbid", validate_default=True, ser_json_inf_nan="constants")
+    with warnings.catch_warnings():
+        # A parameter may be named `copy` or `json`: the methods of that name are not used here.
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute")
+        return pydantic.create_model(name, __config__=config, **fields)
+
+
+def _refuse_what_pydantic_lost(flow: str, fields: Mapping[str, Any], model: type[BaseModel]) -> None:
+    for name in fields.keys() - model.model_fields.keys():
+        raise InvalidFlow(f"flow {flow}: parameter {name}: this name is not free, choose another")
+
+
+def _refuse_hidden_secrets(flow: str, model: type[BaseModel], schema: Mapping[str, Any]) -> None:
+    """A secret must be found to be masked and looked up: so each is a parameter of its own."""
+    secrets = secret_names(model)
+    for name, field in model.model_fields.items():
+        if name not in secrets and _has_secret(schema["properties"][name], schema.get("$defs", {}), set()):
+            raise InvalidFlow(
+                f"flow {flow}: parameter {name}: a secret inside of it would be stored: make it a parameter "
+                "of its own, a SecretStr or SecretStr | None"
+            )
+        if name in secrets and not field.is_required() and not _is_absent_or_reference(_default(field)):
+            raise InvalidFlow(f"flow {flow}: parameter {name}: its default is no secret: use None or env:NAME")
+
+
+def _has_secret(schema: Any, definitions: Mapping[str, Any], seen: set[str]) -> bool:
+    if isinstance(schema, list):
+        return any(_has_secret(item, definitions, seen) for item in schema)
+    if not isinstance(schema, dict):
+        return False
+    reference = schema.get("$ref", "").removeprefix("#/$defs/")
+    if reference in definitions and reference not in seen:
+        return _has_secret(definitions[reference], definitions, seen | {reference})
+    return schema.get("writeOnly") is True or any(_has_secret(item, definitions, seen) for item in schema.values())
+
+
+@functools.cache
 def secret_names(model: type[BaseModel]) -> tuple[str, ...]:
     """The parameters that no one may be shown."""
     return tuple(name for name, field in model.model_fields.items() if is_secret(field.annotation))
 
 
 def is_secret(annotation: Any) -> bool:
-    """Whether `annotation` is a pydantic secret, or has one inside (`SecretStr | None`)."""
-    return annotation in (SecretStr, SecretBytes) or any(map(is_secret, typing.get_args(annotation)))
+    """Whether `annotation` is a pydantic secret, or may be one (`SecretStr | None`)."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType, Annotated):
+        return any(map(is_secret, typing.get_args(annotation)))
+    kind = origin or annotation
+    return inspect.isclass(kind) and issubclass(kind, _SECRETS)
 
 
 def validate(flow: str, model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """`arguments` as typed values, by name. `InvalidArguments` names every one that does not fit."""
+    valid = _valid(flow, model, model, arguments)
+    return {name: getattr(valid, name) for name in model.model_fields}
+
+
+def _valid(
+    flow: str, model: type[BaseModel], checked_by: type[BaseModel], arguments: Mapping[str, Any]
+) -> BaseModel:
     try:
-        valid = model.model_validate(dict(arguments))
+        return checked_by.model_validate(dict(arguments))
     except ValidationError as error:
         raise InvalidArguments(flow, _problems(model, error)) from None
-    return {name: getattr(valid, name) for name in model.model_fields}
 
 
 def as_json(flow: str, model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,17 +129,54 @@ def as_json(flow: str, model: type[BaseModel], arguments: Mapping[str, Any]) -> 
     A secret has to be a reference, `env:NAME` or `file:PATH`, which the conductor resolves: what it
     stands for is never stored.
     """
-    validate(flow, model, arguments)
-    secrets = secret_names(model)
-    wrong = [
-        ArgumentProblem(name, "a secret is given as env:NAME or file:PATH, which the conductor looks up")
-        for name in secrets
-        if arguments.get(name) is not None and not _is_reference(arguments[name])
-    ]
-    if wrong:
-        raise InvalidArguments(flow, wrong)
-    dumped: dict[str, Any] = model.model_validate(dict(arguments)).model_dump(mode="json")
-    return dumped | {name: arguments.get(name) for name in secrets if name in arguments}
+    valid = _valid(flow, model, _posted(model), arguments)
+    stored: dict[str, Any] = {}
+    problems = []
+    for name in model.model_fields:
+        try:
+            dumped = valid.model_dump(mode="json", include={name})
+            stored[name] = plain(dumped[name], "it", _MAX_BYTES)
+        except (NotPlain, PydanticSerializationError) as error:
+            problems.append(ArgumentProblem(name, f"cannot be stored as JSON: {error}"))
+    if problems:
+        raise InvalidArguments(flow, problems)
+    return stored
+
+
+@functools.cache
+def _posted(model: type[BaseModel]) -> type[BaseModel]:
+    """The model for posting: a secret is a reference there, whatever is asked of what it stands for."""
+    references: dict[str, Any] = {}
+    for name in secret_names(model):
+        field = model.model_fields[name]
+        default = ... if field.is_required() else _default(field)
+        optional = default is None or type(None) in typing.get_args(field.annotation)
+        references[name] = (
+            Annotated[Any, PlainValidator(_check_optional if optional else _check_reference)],
+            default,
+        )
+    return pydantic.create_model(f"{model.__name__}_posted", __base__=model, **references) if references else model
+
+
+def _check_optional(value: object) -> object:
+    return None if value is None else _check_reference(value)
+
+
+def _check_reference(value: object) -> object:
+    if _is_reference(value):
+        return value
+    raise PydanticCustomError(
+        "reference", "a secret is given as env:NAME or file:PATH, which the conductor looks up"
+    )
+
+
+def _default(field: Any) -> Any:
+    default = field.get_default(call_default_factory=True)
+    return default.get_secret_value() if isinstance(default, _SECRETS) else default
+
+
+def _is_absent_or_reference(value: object) -> bool:
+    return value is None or _is_reference(value)
 
 
 def resolved(flow: str, model: type[BaseModel], stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,14 +189,28 @@ def resolved(flow: str, model: type[BaseModel], stored: Mapping[str, Any]) -> di
 
 def from_text(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
     """Values for `NAME=VALUE` words: VALUE is read as JSON where the parameter's type does not want text."""
-    properties = model.model_json_schema().get("properties", {})
-    return {name: _value(properties.get(name, {}), text) for name, text in texts.items()}
+    schema = model.model_json_schema()
+    properties = schema.get("properties", {})
+    return {
+        name: _value({kind.get("type") for kind in _kinds(properties.get(name, {}), schema)}, text)
+        for name, text in texts.items()
+    }
 
 
-def _value(schema: Mapping[str, Any], text: str) -> Any:
-    kinds = [schema, *schema.get("anyOf", ())]
-    if any(kind.get("type") == "string" for kind in kinds):
-        return None if text == "null" and any(kind.get("type") == "null" for kind in kinds) else text
+def _kinds(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The alternatives of a parameter's schema, each without references."""
+    if "$ref" in schema:
+        yield from _kinds(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
+    elif "anyOf" in schema or "oneOf" in schema:
+        for kind in schema.get("anyOf", schema.get("oneOf", ())):
+            yield from _kinds(kind, root)
+    else:
+        yield schema
+
+
+def _value(types_wanted: set[str | None], text: str) -> Any:
+    if "string" in types_wanted:
+        return None if text == "null" and "null" in types_wanted else text
     try:
         return json.loads(text)
     except ValueError:
@@ -100,7 +218,7 @@ def _value(schema: Mapping[str, Any], text: str) -> Any:
 
 
 def _is_reference(value: object) -> bool:
-    return isinstance(value, str) and value.partition(":")[0] in ("env", "file") and ":" in value
+    return isinstance(value, str) and value.startswith(("env:", "file:"))
 
 
 def _look_up(flow: str, name: str, reference: str) -> str:
@@ -108,9 +226,10 @@ def _look_up(flow: str, name: str, reference: str) -> str:
     try:
         return os.environ[where] if kind == "env" else Path(where).read_text(encoding="utf-8").rstrip("\n")
     except (KeyError, OSError):
-        raise InvalidArguments(
-            flow, [ArgumentProblem(name, f"{reference} is not there on this conductor's host")]
-        ) from None
+        said = f"{reference} is not there on this conductor's host"
+    except ValueError:
+        said = f"{reference} is not text on this conductor's host"
+    raise InvalidArguments(flow, [ArgumentProblem(name, said)])
 
 
 def _problems(model: type[BaseModel], error: ValidationError) -> list[ArgumentProblem]:
@@ -120,7 +239,9 @@ def _problems(model: type[BaseModel], error: ValidationError) -> list[ArgumentPr
         name = str(detail["loc"][0]) if detail["loc"] else "arguments"
         inside = ".".join(str(part) for part in detail["loc"][1:])
         message = _message(model, name, detail["type"], detail["msg"])
-        given = "" if detail["type"] == "missing" or name in secrets else f" (got {_shown(detail['input'])})"
+        # What is given for a parameter that does not exist may be a secret, with a slip in its name.
+        silent = detail["type"] in ("missing", "extra_forbidden") or name in secrets
+        given = "" if silent else f" (got {_shown(detail['input'])})"
         problems.append(ArgumentProblem(name, f"{inside}: {message}{given}" if inside else f"{message}{given}"))
     return problems
 
@@ -130,18 +251,14 @@ def _message(model: type[BaseModel], name: str, kind: str, message: str) -> str:
         return f"no such parameter, there are: {', '.join(model.model_fields) or 'none'}"
     if kind == "missing":
         return f"required, wants {wanted(model, name)}"
-    return message[0].lower() + message[1:]
+    return message if message[1:2].isupper() else message[0].lower() + message[1:]
 
 
 def wanted(model: type[BaseModel], name: str) -> str:
     """What a parameter wants, in words of its JSON schema."""
-    schema = model.model_json_schema().get("properties", {}).get(name, {})
-    kind = (
-        schema.get("format")
-        or schema.get("type")
-        or " or ".join(str(kind.get("format") or kind.get("type", "a value")) for kind in schema.get("anyOf", ()))
-    )
-    return str(kind or "a value")
+    schema = model.model_json_schema()
+    kinds = _kinds(schema.get("properties", {}).get(name, {}), schema)
+    return " or ".join(dict.fromkeys(str(kind.get("format") or kind.get("type") or "a value") for kind in kinds))
 
 
 def _shown(value: object) -> str:

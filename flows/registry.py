@@ -9,6 +9,9 @@ def download(url: HttpUrl, target: Path):
 from __future__ import annotations
 
 import inspect
+import math
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
@@ -20,11 +23,15 @@ from taskflow import task as taskflow_task
 
 from flows import parameters
 from flows.errors import InvalidFlow, NoSuchFlow
-from flows.structure import Structure, structure_of
+from flows.structure import Structure, atoms_in, structure_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Engine = Literal["serial", "parallel"]
 OnFailure = Literal["revert", "keep"]
+
+_LONGEST_S: Final = 10 * 366 * 24 * 3600.0
+_MOST: Final = 1_000_000
+_LONGEST_NAME: Final = 255  # as long as TaskFlow's tables allow
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class FlowSpec:
         clash = sorted(set(values) & set(made.provides))
         if clash:
             raise InvalidFlow(f"flow {self.name}: a task provides {', '.join(clash)}, which is a parameter too")
+        _HANDED_OUT.add(self.name, atoms_in(made))
         return BuiltFlow(made, values)
 
 
@@ -91,6 +99,31 @@ class BuiltFlow:
     def structure(self) -> Structure:
         """Its tasks, in order. `InvalidFlow` if two are named alike."""
         return structure_of(self.flow)
+
+
+class _HandedOut:
+    """Tasks and retry controllers that were given to a run: a second run must not get them too.
+
+    They are bound to the job of the first: its cancel, its id and its reverts would be the second's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._atoms: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def add(self, flow_name: str, atoms: Iterator[Any]) -> None:
+        with self._lock:
+            fresh = list(atoms)
+            used = sorted(atom.name for atom in fresh if atom in self._atoms)
+            self._atoms.update(fresh)
+        if used:
+            raise InvalidFlow(
+                f"flow {flow_name}: another run has got {', '.join(used)} already: make tasks, flows and retry "
+                "controllers inside of the flow's function"
+            )
+
+
+_HANDED_OUT: Final = _HandedOut()
 
 
 class Registry:
@@ -145,6 +178,8 @@ def flow(
     `timeout` (running time of an attempt) and `retry_interval` are seconds or words like "10m", "1h30m".
     `max_running` is how many jobs of this flow may run at once, over all conductors.
     """
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise InvalidFlow(f'flow {name!r}: give it a name of printable characters: @flow("download")')
 
     def register(function: Function) -> Function:
         registry.add(
@@ -152,7 +187,7 @@ def flow(
                 name=name,
                 function=function,
                 model=parameters.model_of(name, function),
-                timeout_s=_seconds(name, "timeout", timeout),
+                timeout_s=_timeout(name, timeout),
                 max_retries=_whole(name, "max_retries", max_retries, least=0),
                 retry_interval_s=_seconds(name, "retry_interval", retry_interval),
                 max_running=_whole(name, "max_running", max_running, least=1),
@@ -165,22 +200,42 @@ def flow(
     return register
 
 
-def _seconds(flow_name: str, option: str, value: str | float | None) -> float | None:
-    if value is None or isinstance(value, int | float):
-        seconds = value
-    else:
-        try:
-            seconds = durationpy.from_str(value if value[-1:].isalpha() else f"{value}s").total_seconds()
-        except durationpy.DurationError as error:
-            raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use 90, 30s, 5m or 1h30m") from error
-    if seconds is not None and seconds < 0:
-        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: cannot be negative")
+def _timeout(flow_name: str, value: str | float | None) -> float | None:
+    seconds = _seconds(flow_name, "timeout", value)
+    if seconds == 0:
+        raise InvalidFlow(f"flow {flow_name}: timeout={value!r}: no attempt would have time to run")
     return seconds
 
 
+def _seconds(flow_name: str, option: str, value: str | float | None) -> float | None:
+    if value is None:
+        return None
+    seconds = _read_seconds(value)
+    if seconds is None:
+        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use 90, 30s, 5m or 1h30m")
+    if not 0 <= seconds <= _LONGEST_S:
+        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use a duration from 0 to ten years")
+    return seconds
+
+
+def _read_seconds(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if math.isfinite(value) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        return float(durationpy.from_str(value if value[-1:].isalpha() else f"{value}s").total_seconds())
+    except durationpy.DurationError:
+        return None
+    except OverflowError:
+        return math.inf
+
+
 def _whole(flow_name: str, option: str, value: int | None, *, least: int) -> int | None:
-    if value is not None and (not isinstance(value, int) or value < least):
-        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use a whole number from {least}")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST:
+        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use a whole number from {least} to {_MOST:,}")
     return value
 
 
@@ -191,5 +246,5 @@ def _one_of(flow_name: str, option: str, value: Any, allowed: tuple[str, ...]) -
 
 
 def _place(function: Callable[..., Any]) -> str:
-    code = inspect.unwrap(function).__code__
-    return f"{code.co_filename}:{code.co_firstlineno}"
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

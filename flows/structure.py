@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from taskflow import flow as taskflow_flow
 from taskflow import retry
 from taskflow.engines.action_engine import compiler
 
@@ -33,13 +35,12 @@ class Structure:
 
 def structure_of(flow: Any) -> Structure:
     """Compile `flow` (a TaskFlow flow or task) and describe it. `InvalidFlow` if two atoms are named alike."""
-    graph = compiler.PatternCompiler(flow).compile().execution_graph
-    twice = [name for name, count in Counter(atom.name for atom in atoms_of(graph)).items() if count > 1]
+    twice = [name for name, count in Counter(atom.name for atom in atoms_in(flow)).items() if count > 1]
     if twice:
         raise InvalidFlow(
             f"flow {flow.name}: two tasks are named {', '.join(sorted(twice))}: give each a name of its own"
         )
-    return structure_of_graph(graph)
+    return structure_of_graph(compiler.PatternCompiler(flow).compile().execution_graph)
 
 
 def structure_of_graph(execution_graph: Any) -> Structure:
@@ -57,6 +58,17 @@ def structure_of_graph(execution_graph: Any) -> Structure:
 def atoms_of(execution_graph: Any) -> list[Any]:
     """Tasks and retry controllers of a compiled flow, in flow order."""
     return [node for node, data in execution_graph.nodes(data=True) if data["kind"] in compiler.ATOMS]
+
+
+def atoms_in(flow: Any) -> Iterator[Any]:
+    """Tasks and retry controllers of a flow that is not compiled yet."""
+    if not isinstance(flow, taskflow_flow.Flow):
+        yield flow
+        return
+    if flow.retry is not None:
+        yield flow.retry
+    for item, _ in flow.iter_nodes():
+        yield from atoms_in(item)
 
 
 def is_retry(atom: Any) -> bool:

@@ -67,9 +67,9 @@ def _room(connection: sa.Connection, flows: set[str]) -> dict[str, int]:
     taken = dict.fromkeys(flows, 0)
     if flows:
         counted = (
-            sa.select(jobs.c.flow, sa.func.count())
+            sa.select(jobs.c.flow, sa.func.count().label("jobs"))
             .where(jobs.c.flow.in_(flows), jobs.c.posting.is_not(None))
             .group_by(jobs.c.flow)
         )
-        taken |= dict(connection.execute(counted).tuples().all())
+        taken |= {row.flow: row.jobs for row in connection.execute(counted)}
     return taken

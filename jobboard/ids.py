@@ -9,7 +9,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from typing import Final
 
+ID_LENGTH: Final = 26
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80
 

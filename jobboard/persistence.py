@@ -8,7 +8,7 @@ that the journal records anyway are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -105,8 +105,8 @@ class Connection(base.Connection):
                 return atom_detail
             self._journal.observe(values["name"], values["state"], values["failure"] or values["revert_failure"])
         with _stored(f"atom {values['name']}"), self._begin() as connection:
-            self._update(connection, ATOMS, values)
-        self._written[values["uuid"]] = values
+            self._update_atom(connection, values)
+        self._remember([values])
         return atom_detail
 
     def save_later(self, book: Any, also: sa.Executable) -> None:
@@ -117,11 +117,12 @@ class Connection(base.Connection):
         """Store a flow's own row and those of its atoms that changed. `NotFound` if the flow never was."""
         with _stored(f"flow {flow_detail.name}"), self._begin() as connection:
             if self._unsaved is not None:
-                self._save_first(connection, flow_detail, *self._unsaved)
-                self._unsaved = None
-                return flow_detail
-            self._update(connection, FLOWS, flow_detail.to_dict())
-            self._save_atoms(connection, flow_detail)
+                saved = self._save_first(connection, flow_detail, *self._unsaved)
+            else:
+                self._update(connection, FLOWS, flow_detail.to_dict())
+                saved = self._save_atoms(connection, flow_detail)
+        self._unsaved = None
+        self._remember(saved)
         return flow_detail
 
     def save_logbook(self, book: Any) -> Any:
@@ -131,8 +132,8 @@ class Connection(base.Connection):
                 connection.execute(sa.insert(LOGBOOKS).values(book.to_dict()))
             else:
                 self._update(connection, LOGBOOKS, book.to_dict())
-            for flow in book:
-                self._save_flow(connection, flow, book.uuid)
+            saved = [atom for flow in book for atom in self._save_flow(connection, flow, book.uuid)]
+        self._remember(saved)
         return book
 
     def destroy_logbook(self, book_uuid: str) -> None:
@@ -144,30 +145,33 @@ class Connection(base.Connection):
             if connection.execute(sa.delete(LOGBOOKS).where(LOGBOOKS.c.uuid == book_uuid)).rowcount == 0:
                 raise exceptions.NotFound(f"No logbook found with uuid {book_uuid!r}")
 
-    def _save_first(self, connection: sa.Connection, flow: Any, book: Any, also: sa.Executable) -> None:
+    def _save_first(
+        self, connection: sa.Connection, flow: Any, book: Any, also: sa.Executable
+    ) -> Sequence[Values]:
         if not self._exists(connection, LOGBOOKS, book.uuid):
             connection.execute(sa.insert(LOGBOOKS).values(book.to_dict()))
-        self._save_flow(connection, flow, book.uuid)
         connection.execute(also)
+        return self._save_flow(connection, flow, book.uuid)
 
-    def _save_flow(self, connection: sa.Connection, flow: Any, book_uuid: str) -> None:
+    def _save_flow(self, connection: sa.Connection, flow: Any, book_uuid: str) -> Sequence[Values]:
         if self._exists(connection, FLOWS, flow.uuid):
             self._update(connection, FLOWS, flow.to_dict())
         else:
             connection.execute(sa.insert(FLOWS).values(flow.to_dict() | {"parent_uuid": book_uuid}))
-        self._save_atoms(connection, flow)
+        return self._save_atoms(connection, flow)
 
-    def _save_atoms(self, connection: sa.Connection, flow: Any) -> None:
+    def _save_atoms(self, connection: sa.Connection, flow: Any) -> Sequence[Values]:
+        """Store the atoms of a flow that changed; which these are."""
         atoms = [self._atom_values(atom) for atom in flow]
         changed = [values for values in atoms if self._written.get(values["uuid"]) != values]
         if not changed:
-            return
+            return ()
         of_flow = sa.select(ATOMS.c.uuid).where(ATOMS.c.parent_uuid == flow.uuid)
         known = set(connection.execute(of_flow).scalars())
         kinds = {atom.uuid: models.atom_detail_type(atom) for atom in flow}
         for values in changed:
             if values["uuid"] in known:
-                self._update(connection, ATOMS, values)
+                self._update_atom(connection, values)
         new = [
             values | {"parent_uuid": flow.uuid, "atom_type": kinds[values["uuid"]]}
             for values in changed
@@ -175,16 +179,23 @@ class Connection(base.Connection):
         ]
         if new:
             connection.execute(sa.insert(ATOMS), new)
-        if self._journal is not None:
-            self._written |= {values["uuid"]: values for values in changed}
+        return changed
 
-    def _atom_values(self, atom: Any) -> Values:
-        known = self._written.get(atom.uuid)
-        if atom.state == states.REVERT_FAILURE and known is not None and isinstance(atom, models.TaskDetail):
-            # TaskFlow forgets the result here, and a second try of the revert would go without.
-            atom.results = known["results"]
+    def _update_atom(self, connection: sa.Connection, values: Values) -> None:
+        if values["state"] == states.REVERT_FAILURE:
+            # TaskFlow forgets the result here; what is stored stays, for a second try of the revert.
+            values = {name: value for name, value in values.items() if name != "results"}
+        self._update(connection, ATOMS, values)
+
+    def _remember(self, saved: Iterable[Values]) -> None:
+        """Called when they are committed: before that, TaskFlow may have to try again."""
+        if self._journal is not None:
+            self._written |= {values["uuid"]: values for values in saved}
+
+    @staticmethod
+    def _atom_values(atom: Any) -> Values:
         values: Values = atom.to_dict()
-        return values
+        return values | {"meta": dict(values["meta"] or {})}  # TaskFlow may change it in place
 
     def _says_nothing_new(self, values: Values) -> bool:
         """Whether all that changed is the progress, which the journal stores in its own way."""
@@ -265,7 +276,7 @@ class Connection(base.Connection):
     def _atom(self, row: Values) -> Any:
         atom = models.atom_detail_class(row.pop("atom_type")).from_dict(row)
         if self._journal is not None:
-            self._written[atom.uuid] = atom.to_dict()
+            self._written[atom.uuid] = self._atom_values(atom)
         return atom
 
 

@@ -6,7 +6,7 @@ line of history. When another was faster, the decision is made again from what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,7 +20,7 @@ from jobboard.database import Database
 from jobboard.decisions import Accept, Decision, NoChange, Refuse
 from jobboard.errors import AmbiguousJob, KeyInUse, NoSuchJob, Refused
 from jobboard.history import NewLine
-from jobboard.ids import new_id
+from jobboard.ids import ID_LENGTH, new_id
 from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
 from jobboard.schema import Row, attempts, events, jobs, postings
 from jobboard.states import CURRENT, ENDED, State
@@ -95,7 +95,8 @@ class Records:
     def _insert(self, connection: sa.Connection, rows: list[dict[str, Any]], now: datetime, by: str) -> None:
         if not rows:
             return
-        connection.execute(sa.insert(jobs), rows)
+        # By key: two posts that lock the same keys in different orders would block each other.
+        connection.execute(sa.insert(jobs), sorted(rows, key=lambda row: row["key"] or ""))
         connection.execute(
             sa.insert(attempts),
             [{"job": row["id"], "number": 1, "arguments": row["arguments"]} for row in rows],
@@ -184,7 +185,7 @@ class Records:
             raise NoSuchJob(job)
         return to_job(row)
 
-    def get_many(self, ids: Sequence[str]) -> Sequence[Job]:
+    def get_many(self, ids: Sequence[str]) -> list[Job]:
         """These jobs, in the order given. Raises `NoSuchJob`."""
         found: dict[str, Job] = {}
         with self._database.read() as connection:
@@ -193,7 +194,7 @@ class Records:
                 found |= {row["id"]: to_job(row) for row in rows}
         return [found[job] for job in ids if _there(job, found)]
 
-    def states(self, ids: Sequence[str]) -> Mapping[str, State]:
+    def states(self, ids: Sequence[str]) -> dict[str, State]:
         """The states of these jobs. Cheaper than the jobs. Raises `NoSuchJob`."""
         found: dict[str, State] = {}
         with self._database.read() as connection:
@@ -207,8 +208,9 @@ class Records:
         wanted = prefix.lower()
         if not wanted.isalnum():
             raise NoSuchJob(prefix)
-        # A range, which the primary key serves on both databases whatever their collation does to LIKE.
-        ids = sa.select(jobs.c.id).where(jobs.c.id >= wanted, jobs.c.id < wanted + "~")
+        # A range, which the primary key serves on both databases whatever their collation does to LIKE. Its end is
+        # made of an id's greatest letter: where other characters stand differs from collation to collation.
+        ids = sa.select(jobs.c.id).where(jobs.c.id.between(wanted, wanted.ljust(ID_LENGTH, "z")))
         with self._database.read() as connection:
             found = list(connection.execute(ids.order_by(jobs.c.id).limit(_SHOWN_OF_AMBIGUOUS)).scalars())
         if not found:
@@ -392,7 +394,7 @@ def to_job(row: Row) -> Job:
         flow=row["flow"],
         arguments={name: MASK if name in masked else value for name, value in row["arguments"].items()},
         state=State(row["state"]),
-        progress=row["progress"],
+        progress=float(row["progress"]),  # SQLite's RETURNING gives 0 for 0.0
         attempt=row["attempt"],
         priority=PRIORITIES[row["priority"]],
         reason=row["reason"],
@@ -428,7 +430,7 @@ def _texts(states: Iterable[State]) -> list[str]:
     return sorted(str(state) for state in states)
 
 
-def _there(job: str, found: Mapping[str, object]) -> bool:
+def _there(job: str, found: Container[str]) -> bool:
     if job not in found:
         raise NoSuchJob(job)
     return True

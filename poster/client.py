@@ -26,7 +26,7 @@ from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
 from jobboard.states import CURRENT, ENDED, State
 from poster import stats as statistics
-from poster.errors import InvalidJobs, InvalidRequest, Malformed, WaitTimedOut
+from poster.errors import InvalidJobs, Malformed, WaitTimedOut
 from poster.patience import PATIENCE_S, patiently
 from poster.post_request import PostRequest, new_job
 from poster.why_waiting import explained
@@ -116,12 +116,14 @@ class Client:
     def post(self, request: PostRequest) -> str:
         """Post a job; its id. A key that a job has which has not ended gives that job's id.
 
-        Raises `NoSuchFlow`, `InvalidArguments`, `InvalidRequest`, `KeyInUse`; nothing is stored then.
+        Raises `NoSuchFlow`, `InvalidArguments`, `KeyInUse`; nothing is stored then.
         """
         new = new_job(self.flow(request.flow), request, self.settings, self._now)
         return self._records.post([new], by=self.by)[0].id
 
-    def post_many(self, requests: Sequence[PostRequest], malformed: Iterable[Malformed] = ()) -> builtins.list[Posted]:
+    def post_many(
+        self, requests: Sequence[PostRequest], malformed: Iterable[Malformed] = ()
+    ) -> builtins.list[Posted]:
         """Post jobs, all or none.
 
         `malformed` are those that could not even be read. Raises `InvalidJobs`, which names each job that
@@ -144,7 +146,7 @@ class Client:
 
         try:
             return new_job(self.flow(request.flow), request, self.settings, self._now)
-        except (NoSuchFlow, InvalidArguments, InvalidRequest) as error:
+        except (NoSuchFlow, InvalidArguments) as error:
             return error
 
     # Requests
@@ -163,7 +165,9 @@ class Client:
         try:
             return patiently(partial(self._cancel_again, job, reason, before))
         except Unreachable as error:
-            raise Unreachable(f"{error}; job {job}: its cancel may have been accepted, `poster show` tells") from error
+            raise Unreachable(
+                f"{error}; job {job}: its cancel may have been accepted, `poster show` tells"
+            ) from error
 
     def _cancel_again(self, job: str, reason: str | None, before: datetime) -> Job:
         found = self._records.get(job)
@@ -197,7 +201,9 @@ class Client:
         found = self._records.get(job)
         if found.state is not State.COMPLETED:
             hint = "`poster wait` ends when it has" if found.state not in ENDED else "see `poster show`"
-            raise Refused(job, found.state, f"it is {found.state}, results are there once it has completed: {hint}")
+            raise Refused(
+                job, found.state, f"it is {found.state}, results are there once it has completed: {hint}"
+            )
         return found.results or {}
 
     def list(

@@ -59,4 +59,5 @@ class WaitTimedOut(PosterError):
     def __init__(self, jobs: Iterable[str], timeout_s: float) -> None:
         self.jobs = tuple(jobs)
         self.timeout_s = timeout_s
-        super().__init__(f"not ended after {timeout_s:g} s: {', '.join(self.jobs)}")
+        many = f"{len(self.jobs)} jobs have" if len(self.jobs) > 1 else f"job {self.jobs[0]} has"
+        super().__init__(f"{many} not ended after {timeout_s:g} s")

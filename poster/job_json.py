@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flows.registry import FlowSpec
     from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, Task, TaskError
+    from poster.doctor import Report
+    from poster.stats import Stats
 
 Document = dict[str, Any]
 
@@ -103,6 +105,28 @@ def flow_document(spec: FlowSpec) -> Document:
         "max_running": spec.max_running,
         "engine": spec.engine,
         "on_failure": spec.on_failure,
+    }
+
+
+def stats_document(stats: Stats) -> Document:
+    """Numbers over all jobs and conductors."""
+    return {
+        "total": stats.total,
+        "states": dict(stats.states),
+        "flows": {flow: dict(states) for flow, states in stats.flows.items()},
+        "oldest_waiting_since": moment(stats.oldest_waiting_since),
+        "oldest_waiting_s": stats.oldest_waiting_s,
+        "conductors": {"alive": stats.conductors, "slots": stats.slots, "busy": stats.busy},
+    }
+
+
+def report_document(report: Report) -> Document:
+    """What `doctor` found."""
+    return {
+        "ok": report.ok,
+        "checks": [{"name": one.name, "status": one.status, "message": one.message} for one in report.checks],
+        "settings": [{"name": one.name, "value": one.value, "origin": one.origin} for one in report.settings],
+        "versions": dict(report.versions),
     }
 
 

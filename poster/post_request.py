@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,14 +38,17 @@ class PostRequest:
     line: int | None = None  # where it stands in the file it was read from
 
     def __post_init__(self) -> None:
-        problems = [(name, wrong) for name, check in _CHECKS.items() if (wrong := check(getattr(self, name)))]
+        found = [(name.removesuffix("_s"), check(getattr(self, name))) for name, check in _CHECKS.items()]
+        problems = [(name, wrong) for name, wrong in found if wrong]
         if problems:
             raise InvalidRequest(problems)
 
 
 def from_json(document: Mapping[str, Any], line: int | None = None) -> PostRequest:
     """The request that a JSON object makes. Raises `InvalidRequest`."""
-    problems = [(name, f"no such field, there are: {', '.join(_FIELDS)}") for name in document if name not in _FIELDS]
+    problems = [
+        (name, f"no such field, there are: {', '.join(_FIELDS)}") for name in document if name not in _FIELDS
+    ]
     if "flow" not in document:
         problems.append(("flow", "required, wants the name of a flow"))
     values: dict[str, Any] = {}
@@ -82,11 +84,11 @@ def read_lines(
 
 
 def new_job(spec: FlowSpec, request: PostRequest, settings: Settings, now: Callable[[], datetime]) -> NewJob:
-    """What is to be stored for `request`. Raises the flow's `InvalidArguments`, and `InvalidRequest`.
+    """What is to be stored for `request`. Raises the flow's `InvalidArguments`.
 
     `now` is asked for jobs that are not due at once, when nothing else is wrong with them.
     """
-    arguments = _storable(spec.as_json(request.arguments))
+    arguments = spec.as_json(request.arguments)
     return NewJob(
         flow=spec.name,
         arguments=arguments,
@@ -100,19 +102,6 @@ def new_job(spec: FlowSpec, request: PostRequest, settings: Settings, now: Calla
         on_failure=spec.on_failure,
         masked=spec.secrets,
     )
-
-
-def _storable(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The same, if every database can store it as JSON."""
-    problems = []
-    for name, value in arguments.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except ValueError:
-            problems.append((name, "cannot be stored as JSON: it has a number that is not finite"))
-    if problems:
-        raise InvalidRequest(problems)
-    return arguments
 
 
 def _first(*values: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -79,6 +80,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
     - An iteration asks once who has claimed what, not twice for each posting.
     - A claim whose reply was lost is looked up before an answer is given.
     - Claims belong to this object's session, not to a name.
+    - While the server is away, requests fail; with TaskFlow's they wait until it is back.
     """
 
     def __init__(self, name: str, options: ZookeeperOptions, persistence: Any = None) -> None:
@@ -128,8 +130,8 @@ class ZookeeperBoard(ZookeeperJobBoard):
             super().connect(timeout)
         except excp.JobFailure as error:
             self.close()
-            said = f"{self.options.address}: {error.args[0]}: {error.cause}"
-            raise excp.JobFailure(said) from error
+            cause = str(error.cause or "") or type(error.cause).__name__
+            raise excp.JobFailure(f"{self.options.address}: {error.args[0]}: {cause}") from error
         self._opened = True
 
     def close(self) -> None:
@@ -161,7 +163,8 @@ class ZookeeperBoard(ZookeeperJobBoard):
 
     def register_entity(self, entity: Any) -> None:
         """As TaskFlow's, and again whenever a new session begins."""
-        super().register_entity(entity)
+        with self._wrap(entity.name, None, "Can not register entity %s", ensure_known=False):
+            super().register_entity(entity)
         self._entity = entity
 
     def postings(self, *, ensure_fresh: bool) -> list[tuple[ZookeeperJob, bool]]:
@@ -176,6 +179,16 @@ class ZookeeperBoard(ZookeeperJobBoard):
                 return []
         named = [(paths.basename(job.path), job) for job in sorted(jobs, key=_place)]
         return [(job, name + self.LOCK_POSTFIX in children) for name, job in named if name in children]
+
+    @contextlib.contextmanager
+    def _wrap(
+        self, job_uuid: str, job_path: str | None, fail_msg_tpl: str = "Failure: %s", ensure_known: bool = True
+    ) -> Iterator[None]:
+        # Around every request. While the connection is away, kazoo would keep it until there is one again.
+        if not self._client.connected:
+            raise excp.JobFailure(f"{fail_msg_tpl % job_uuid}: {self.options.address} does not answer")
+        with super()._wrap(job_uuid, job_path, fail_msg_tpl, ensure_known):
+            yield
 
     def _get_owner_and_data(self, job: ZookeeperJob) -> tuple[dict[str, Any], Any, dict[str, Any], Any]:
         lock, lock_stat, data, stat = super()._get_owner_and_data(job)
@@ -194,6 +207,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
             return
         why = why_malformed(path, raw)
         if why is None:
+            self.malformed.pop(path, None)
             super()._process_child(path, request, quiet)
             return
         if path not in self.malformed:
@@ -223,10 +237,10 @@ class ZookeeperBoard(ZookeeperJobBoard):
 
     def _holds(self, job: ZookeeperJob, who: str) -> bool:
         """Is the claim ours, made in the session that goes on?"""
-        deadline_s = self.options.timeout_s
-        retry = KazooRetry(max_tries=-1, max_delay=1.0, deadline=deadline_s)
+        timeout_s = self.options.timeout_s
+        retry = KazooRetry(max_tries=-1, max_delay=1.0, deadline=timeout_s)
         try:
-            raw, stat = retry(self._client.get, job.lock_path)
+            raw, stat = retry(lambda: self._client.get_async(job.lock_path).get(timeout=timeout_s))
         except (kazoo_exceptions.KazooException, self._client.handler.timeout_exception):
             return False
         return self._is_ours(stat) and misc.decode_json(raw).get("owner") == who

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from jobboard import schema
 from jobboard.errors import DatabaseTooNew
 
 _LOCK = 0x636F756E7465  # PostgreSQL's advisory lock of ours; any number that others do not use
+_alembic = threading.Lock()  # it keeps what it works on in globals
 
 
 def upgrade(connection: sa.Connection) -> None:
@@ -26,8 +28,9 @@ def upgrade(connection: sa.Connection) -> None:
         raise DatabaseTooNew(
             f"the database has schema {stored}, this program knows {schema.VERSION}: upgrade countermand here"
         )
-    _upgrade_taskflow(connection)
-    _upgrade_ours(connection)
+    with _alembic:
+        _upgrade_taskflow(connection)
+        _upgrade_ours(connection)
 
 
 def stored_version(connection: sa.Connection) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -9,6 +10,8 @@ from typing import Any, Final, TypeVar
 import click
 
 from poster.cli import completion, session, words
+from poster.cli.exit_codes import OUTPUT_CLOSED
+from poster.cli.output import drop_output
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -64,8 +67,18 @@ class PosterGroup(_WithSettings, click.Group):
 
     command_class = PosterCommand
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Click would end with 1, "the job failed", when who reads our output goes away."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            drop_output()
+            return OUTPUT_CLOSED
+        return code
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
@@ -115,7 +128,9 @@ def job_argument(function: Decorated) -> Decorated:
 
 def jobs_argument(function: Decorated) -> Decorated:
     """JOB…: one or more."""
-    return click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=completion.jobs)(function)
+    return click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=completion.jobs)(
+        function
+    )
 
 
 def wait_options(function: Decorated) -> Decorated:

@@ -48,6 +48,12 @@ class Output:
     colour: bool
     icons: bool
     width: int
+    height: int
+
+    @property
+    def live(self) -> bool:
+        """Pictures can be drawn that change in place."""
+        return self.terminal and self.icons and not self.json
 
     def document(self, value: Any) -> None:
         """The one JSON document of a command."""
@@ -83,7 +89,9 @@ class Output:
         return Styled(icon + state, words.COLOURS.get(state), dim=state in ("pending", "cancelled"))
 
     def _row(self, cells: Sequence[Styled], widths: Sequence[int], indent: str) -> None:
-        before = [cell._replace(text=cell.text.ljust(width) + GAP) for cell, width in zip(cells, widths, strict=True)]
+        before = [
+            cell._replace(text=cell.text.ljust(width) + GAP) for cell, width in zip(cells, widths, strict=True)
+        ]
         last = cells[-1]
         room = self.width - len(indent) - sum(len(cell.text) for cell in before[:-1])
         if self.terminal and len(last.text) > room > 1:
@@ -105,12 +113,14 @@ def _styled(part: Part) -> Styled:
 def standard_output(*, as_json: bool) -> Output:
     """Standard output as it is here: a terminal or not, with colours or not."""
     terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    size = shutil.get_terminal_size()
     return Output(
         json=as_json,
         terminal=terminal,
         colour=terminal and not os.environ.get("NO_COLOR"),
         icons=terminal and _writes("✓", sys.stdout.encoding),
-        width=shutil.get_terminal_size().columns,
+        width=size.columns,
+        height=size.lines,
     )
 
 
@@ -126,6 +136,11 @@ def say(message: str) -> None:
     """Talk: to standard error, in the program's name."""
     first, *rest = message.splitlines() or [""]
     click.echo("\n".join([f"poster: {words.clean(first)}", *(_indented(line) for line in rest)]), err=True)
+
+
+def drop_output() -> None:
+    """Let what is still to be written go nowhere, quietly: no one reads it any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _indented(line: str) -> str:

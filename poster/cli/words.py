@@ -66,9 +66,11 @@ def age(since: datetime | None, now: datetime) -> str:
 
 
 def took(seconds: float) -> str:
-    """A duration: `0.12 s`, `12.3 s`, `2 m 05 s`, `1 h 02 m`, `3 d 04 h`."""
+    """A duration: `12 ms`, `3.21 s`, `12.3 s`, `2 m 05 s`, `1 h 02 m`, `3 d 04 h`."""
+    if seconds < 0.9995:
+        return f"{max(0.0, seconds) * 1000:.0f} ms"
     if seconds < 10:
-        return f"{max(0.0, seconds):.2f} s"
+        return f"{seconds:.2f} s"
     if seconds < 60:
         return f"{seconds:.1f} s"
     whole = int(seconds)
@@ -132,8 +134,8 @@ def end_of(job: Job) -> str:
 
 
 def task_took(task: Task, now: datetime) -> str:
-    """How long a task takes or took."""
-    if task.started_at is None:
+    """How long a task takes or took; nothing for one that was undone, whose times span more than its work."""
+    if task.started_at is None or task.state not in ("running", "success", "failure"):
         return ""
     end = datetime.fromisoformat(task.finished_at) if task.finished_at else now
     return took((end - datetime.fromisoformat(task.started_at)).total_seconds())

@@ -9,17 +9,32 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
-from kazoo.protocol.connection import _SESSION_EXPIRED
+from kazoo.client import KazooClient
 
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.boards.zookeeper import ZookeeperOptions, open_board
 from jobboard.database import open_database
 from jobboard.schema import postings, sessions
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.servers import ZooKeeper
 
 SHORT_S = 1.5  # a lease to be waited for
+
+
+def expire_session(client: KazooClient) -> None:
+    """Let the server end the client's session: another connection of the same session closes it."""
+    session = client.client_id
+
+    def expired() -> bool:
+        other = KazooClient(",".join(f"{host}:{port}" for host, port in client.hosts), client_id=session)
+        other.start()
+        other.stop()
+        other.close()
+        return client.client_id not in (None, session)
+
+    until(expired, what="another session")
 
 
 class Boards(ABC):
@@ -121,7 +136,7 @@ class ZookeeperBoards(Boards):
         return open_board("contract", ZookeeperOptions(self.hosts, self.path, lease_s), persistence)
 
     def expire(self, board: Any) -> None:
-        board._client._call(_SESSION_EXPIRED, None)
+        expire_session(board._client)
 
     def spoil(self, board: Any) -> set[str]:
         bad = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +139,18 @@ def test_connect_is_repeatable_and_begins_a_dead_session_anew(board: SqlJobBoard
     assert board.session is not first
 
 
+def test_a_claim_is_made_in_a_session_that_lives(board: SqlJobBoard, database: Database):
+    job = board.post("x")
+    with database.write() as connection:
+        connection.execute(sa.update(sessions).values(expires_at=datetime(2000, 1, 1, tzinfo=UTC)))
+    dead = board.session
+    assert dead.alive  # as far as it knows
+    board.claim(job, "me")
+    assert board.session is not dead
+    assert not dead.alive
+    assert board.find_owner(job) == "me"
+
+
 def test_a_signal_wakes_who_waits_for_jobs(board: SqlJobBoard, database_url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sql, "_POLL_S", 60.0)
     original = board._is_empty
@@ -150,7 +164,9 @@ def test_a_signal_wakes_who_waits_for_jobs(board: SqlJobBoard, database_url: str
         return empty
 
     monkeypatch.setattr(board, "_is_empty", empty_then_posted)
-    assert [job.name for job in board.wait(timeout=30)] == ["x"]
+    begun = time.monotonic()
+    assert [job.name for job in board.wait(timeout=60)] == ["x"]
+    assert time.monotonic() - begun < 30
 
 
 def test_an_unreachable_database_is_a_job_failure_without_password():

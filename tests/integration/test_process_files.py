@@ -4,6 +4,7 @@ a failure or a crash, wherever they come.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib
 import json
@@ -15,10 +16,11 @@ import socket
 import subprocess
 import sys
 import tarfile
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +272,16 @@ def test_the_source_itself_may_be_a_link(places: Places, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "name",
-    [b"new\nline", b"\xff\xfe no UTF-8", "ünïcödé 🗜".encode(), b" lead", b"-x", b"back\\slash", b"*?[", b"n" * 255],
+    [
+        b"new\nline",
+        b"\xff\xfe no UTF-8",
+        "ünïcödé 🗜".encode(),
+        b" lead",
+        b"-x",
+        b"back\\slash",
+        b"*?[",
+        b"n" * 255,
+    ],
 )
 def test_odd_names(places: Places, tmp_path: Path, name: bytes) -> None:
     folder = places.source / os.fsdecode(name)
@@ -333,9 +344,10 @@ def test_a_large_sparse_file(places: Places) -> None:
     assert places.target.stat().st_size < 200_000
 
 
-def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
-    few, many = in_child("_peak_kb", str(tmp_path), [1_000, 20_000])
-    assert many - few < 30_000
+def test_memory_does_not_grow_with_the_number_of_files(child: Child, tmp_path: Path) -> None:
+    few, many = child.call(_peak_kb, str(tmp_path), [1_000, 20_000])
+    shutil.rmtree(tmp_path)
+    assert many - few < 8_000
 
 
 def _peak_kb(folder: str, counts: list[int]) -> list[int]:
@@ -523,6 +535,9 @@ def test_a_target_inside_the_source(places: Places, tmp_path: Path) -> None:
     before = snapshot(places.source)
     for folder in (places.source, places.source / "inner", tmp_path / "alias", places.out / ".." / "source"):
         assert "inside the source" in fails(places, Unusable, target=str(folder / "a.tar.gz"))
+    assert "inside" in fails(
+        places, Unusable, source=str(tmp_path / "alias"), target=str(places.source / "inner" / "a.tar.gz")
+    )
     assert snapshot(places.source) == before
 
 
@@ -590,12 +605,35 @@ def test_a_change_that_hides_its_time_is_found_by_verify(places: Places) -> None
     assert "b.bin" in fails_when(places, Damaged, ("checksum", 3), rewrite)
 
 
-def test_a_pipe_in_the_place_of_a_file_is_never_opened(places: Places) -> None:
+def test_a_pipe_in_the_place_of_a_file_is_never_opened(child: Child, places: Places) -> None:
+    before = snapshot(places.out)
+    kind, said, opened = child.call(_swapped_for_a_pipe, str(places.source.parent))
+    assert kind == "Changed"
+    assert "b.bin" in said
+    assert "a.txt" in opened
+    assert "b.bin" not in opened
+    assert snapshot(places.out) == before
+
+
+def _swapped_for_a_pipe(folder: str) -> tuple[str, str, list[str]]:
+    places = Places(Path(folder) / "source", Path(folder) / "out")
+    opened: list[str] = []
+
     def swap() -> None:
         (places.source / "inner" / "b.bin").unlink()
         os.mkfifo(places.source / "inner" / "b.bin")
+        sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "open" else None)
 
-    assert "b.bin" in fails_when(places, Changed, ("scan", 1), swap)
+    try:
+        run(RunContext(job="job-1", report=Reports(("scan", 1), swap)), **places.arguments)
+    except Exception as error:
+        return type(error).__name__, str(error), opened
+    return "", "", opened
+
+
+@pytest.mark.skipif(not Path("/proc/sys/kernel/random").exists(), reason="there is no such folder on this system")
+def test_a_file_that_holds_more_than_it_says(places: Places) -> None:
+    assert "changed" in fails(places, Changed, source="/proc/sys/kernel/random")
 
 
 def test_a_link_in_the_place_of_a_file_or_folder_is_never_followed(places: Places, tmp_path: Path) -> None:
@@ -636,7 +674,9 @@ def test_a_target_that_someone_else_writes_meanwhile(places: Places) -> None:
     for earlier in (False, True):
         with pytest.raises(Changed, match="someone else"):
             run(
-                RunContext(job="job-1", report=Reports(("publish", 0), lambda: places.target.write_bytes(b"mine"))),
+                RunContext(
+                    job="job-1", report=Reports(("publish", 0), lambda: places.target.write_bytes(b"mine"))
+                ),
                 **places.arguments,
             )
         assert set(snapshot(places.out)) == {b"stranger.txt", b"made.tar.gz"}
@@ -650,23 +690,23 @@ def test_a_failure_between_archive_and_manifest_puts_both_back(tmp_path: Path, e
     places = make_places(tmp_path)
     publish_before(places, earlier)
     before = snapshot(places.out)
-    reports = Reports(("publish", 1), lambda: (places.work / "manifest.jsonl").unlink())
+    reports = Reports(("publish", 1), (places.work / "manifest.jsonl").unlink)
     with pytest.raises(FileNotFoundError):
         run(RunContext(report=reports, job="job-1"), **places.arguments)
     assert snapshot(places.out) == before
 
 
 def test_an_unreadable_file_or_folder_is_named(places: Places) -> None:
-    for path in (places.source / "inner" / "b.bin", places.source / "inner"):
-        mode = path.stat().st_mode
-        path.chmod(0)
-        try:
-            before = snapshot(places.out)
-            kind, said = in_child("_error_of", places.arguments, prefix=_bound_by_permissions())
-            assert (kind, snapshot(places.out)) == ("PermissionError", before)
-            assert repr(str(path)) in said
-        finally:
+    before = snapshot(places.out)
+    with Child(_bound_by_permissions()) as child:
+        for path in (places.source / "inner" / "b.bin", places.source / "inner"):
+            mode = path.stat().st_mode
+            path.chmod(0)
+            kind, said = child.call(_error_of, places.arguments)
             path.chmod(mode)
+            assert kind == "PermissionError"
+            assert repr(str(path)) in said
+            assert snapshot(places.out) == before
 
 
 def _bound_by_permissions() -> list[str]:
@@ -689,10 +729,10 @@ def _error_of(arguments: dict[str, Any], max_file_bytes: int | None = None) -> t
     return "", ""
 
 
-def test_a_file_larger_than_allowed(places: Places) -> None:
+def test_a_file_larger_than_allowed(child: Child, places: Places) -> None:
     (places.source / "random").write_bytes(os.urandom(300_000))
     before = snapshot(places.out)
-    kind, said = in_child("_error_of", places.arguments, 200_000)
+    kind, said = child.call(_error_of, places.arguments, 200_000)
     assert kind == "OSError"
     assert "File too large" in said
     assert str(places.work / "archive.tar.gz") in said
@@ -724,25 +764,54 @@ def _small_disk(folder: Path) -> Iterator[None]:
 # Children: crashes, and what cannot be had in this process
 
 
-def in_child(function: str, *arguments: Any, prefix: list[str] | None = None) -> Any:
-    """Call a function of this file in another process; what it returns."""
-    code = (
-        "import json, sys; from tests.integration import test_process_files as here;"
-        f"print(json.dumps(here.{function}(*json.loads(sys.argv[1]))))"
-    )
-    done = subprocess.run(
-        [*(prefix or []), sys.executable, "-c", code, json.dumps(arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+class Child:
+    """Another process, with this file loaded, that calls functions of it: each in a copy of its own."""
+
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        code = "from tests.integration import test_process_files as here; here.serve()"
+        self._process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", code],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+        assert self._process.returncode == 0
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([function.__name__, arguments]) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+
+def serve() -> None:
+    """What a child does: it answers each line of its input with one."""
+
+    def answer(line: str) -> None:
+        name, arguments = json.loads(line)
+        try:
+            said = {"result": globals()[name](*arguments)}
+        except BaseException:
+            said = {"error": traceback.format_exc()}
+        print(json.dumps(said), flush=True)
+
+    importlib.import_module("taskflow.persistence.backends.impl_sqlalchemy")  # once, not in each copy
+    for line in sys.stdin:
+        in_fork(lambda line=line: answer(line))  # type: ignore[misc]
 
 
 def in_fork(code: Callable[[], object]) -> tuple[int, Any]:
-    """Run `code` in a copy of this process, to be called in a child only; how it ended, and what it used."""
+    """Run `code` in a copy of this process, which has to be a child; how it ended, and what it used."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -753,6 +822,12 @@ def in_fork(code: Callable[[], object]) -> tuple[int, Any]:
             os._exit(status)
     _, status, usage = os.wait4(pid, 0)
     return status, usage
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    with Child() as started:
+        yield started
 
 
 def die() -> None:
@@ -771,9 +846,18 @@ def storage(folder: Path) -> Iterator[Any]:
         backend.close()
 
 
+def make_storage(folder: Path) -> Path:
+    """A database with the logbook of a job that was not begun."""
+    book = LogBook("book", "book")
+    book.add(FlowDetail("flow", "flow"))
+    with storage(folder) as backend:
+        backend.get_connection().upgrade()
+        backend.get_connection().save_logbook(book)
+    return folder / "taskflow.db"
+
+
 def _killed(folders: list[str], deaths: list[tuple[str, int]]) -> list[int]:
     """In each folder, start the flow and have it killed at one of its reports."""
-    importlib.import_module("taskflow.persistence.backends.impl_sqlalchemy")  # once, not in each fork
     return [
         in_fork(lambda folder=folder, death=death: _start(Path(folder), *death))[0]  # type: ignore[misc]
         for folder, death in zip(folders, deaths, strict=True)
@@ -782,13 +866,11 @@ def _killed(folders: list[str], deaths: list[tuple[str, int]]) -> list[int]:
 
 def _start(folder: Path, task: str, number: int) -> None:
     places = Places(folder / "source", folder / "out")
-    book, detail = LogBook("book", "book"), FlowDetail("flow", "flow")
-    book.add(detail)
     with storage(folder) as backend:
-        backend.get_connection().upgrade()
-        backend.get_connection().save_logbook(book)
+        book = backend.get_connection().get_logbook("book")
         context = RunContext(job="job-1", report=Reports((task, number), die))
-        engine_for(places.arguments, context, book=book, flow_detail=detail, backend=backend).run()
+        options = {"book": book, "flow_detail": book.find("flow"), "backend": backend}
+        engine_for(places.arguments, context, **options).run()
 
 
 def _go_on(folder: Path, *, cancelled: bool) -> str:
@@ -800,11 +882,12 @@ def _go_on(folder: Path, *, cancelled: bool) -> str:
     with storage(folder) as backend:
         book = backend.get_connection().get_logbook("book")
         options = {"book": book, "flow_detail": book.find("flow"), "backend": backend}
-        engine = engine_for(places.arguments, RunContext(), **options)
-        in_flight = frozenset(name for name in TASKS if engine.storage.get_atom_state(name) == st.RUNNING)
+        in_flight = frozenset(atom.name for atom in options["flow_detail"] if atom.state == st.RUNNING)
         assert len(in_flight) == 1
         engine = engine_for(
-            places.arguments, RunContext(token=token, report=lambda _: None, job="job-1", in_flight=in_flight), **options
+            places.arguments,
+            RunContext(token=token, report=lambda _: None, job="job-1", in_flight=in_flight),
+            **options,
         )
         try:
             engine.run()
@@ -814,15 +897,17 @@ def _go_on(folder: Path, *, cancelled: bool) -> str:
         return state
 
 
-def test_killed_in_any_task_and_taken_over(tmp_path: Path) -> None:
+def test_killed_in_any_task_and_taken_over(child: Child, tmp_path: Path) -> None:
     cases = [(task, cancelled) for task in TASKS for cancelled in (False, True)]
     folders = [tmp_path / f"{task}-{cancelled}" for task, cancelled in cases]
+    database = make_storage(tmp_path)
     before = []
     for folder in folders:
         places = make_places(folder)
+        shutil.copy(database, folder)
         before.append(publish_before(places, 1))
         (places.source / "a.txt").write_bytes(b"new")
-    ends = in_child("_killed", [str(folder) for folder in folders], [(task, 1) for task, *_ in cases])
+    ends = child.call(_killed, [str(folder) for folder in folders], [(task, 1) for task, *_ in cases])
     assert ends == [signal.SIGKILL] * len(cases)
     for folder, was, (_, cancelled) in zip(folders, before, cases, strict=True):
         assert snapshot(folder / "out") != was, "it was killed before it had done anything"
@@ -844,7 +929,8 @@ class Touches:
 
     KINDS = frozenset({"open", "os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.scandir"})
 
-    def __init__(self) -> None:
+    def __init__(self, *, hard_links: bool) -> None:
+        self._hard_links = hard_links
         self._left: int | None = None
         self._act: Callable[[], object] = lambda: None
         sys.addaudithook(self._hook)  # for ever: in children only
@@ -853,7 +939,7 @@ class Touches:
         self._left, self._act = number, act
 
     def off(self) -> bool:
-        """Whether it has come that far."""
+        """Whether it had come that far."""
         came = self._left is None
         self._left = None
         return came
@@ -864,6 +950,8 @@ class Touches:
             if self._left < 0:
                 self._left = None
                 self._act()
+        if event == "os.link" and not self._hard_links:
+            raise PermissionError(errno.EPERM, "as on a file system without hard links")
 
 
 @dataclass
@@ -873,7 +961,7 @@ class Journal:
     places: Places
     file: Path
 
-    def run(self, token: CancelToken) -> None:
+    def run(self, context: RunContext) -> None:
         """Go on where the journal ends; with the flag up, revert."""
         built = SPEC.build(SPEC.as_json(self.places.arguments))
         known = dict(built.values)
@@ -881,7 +969,7 @@ class Journal:
         lines = self.file.read_text().splitlines() if self.file.exists() else []
         started = {json.loads(line)["task"] for line in lines}
         results = {line["task"]: line["result"] for line in map(json.loads, lines) if "result" in line}
-        context = RunContext(token=token, job="job-1", in_flight=frozenset(started - set(results)))
+        context = replace(context, in_flight=frozenset(started - set(results)))
         for task in built.flow:
             bind(task, context)
             if task.name in results:
@@ -895,10 +983,8 @@ class Journal:
                     break
                 self._write(task=task.name, result=result)
             done.append((task, result))
-            known |= {
-                name: result if index is None else result[index] for name, index in task.save_as.items()
-            }
-        if token.is_set:
+            known |= {name: result if index is None else result[index] for name, index in task.save_as.items()}
+        if context.token.is_set:
             for task, result in reversed(done):
                 wanted = {name: known[name] for name in task.revert_rebind}
                 task.revert(**wanted, result=result)
@@ -908,46 +994,75 @@ class Journal:
             file.write(json.dumps(line) + "\n")
 
 
-def _every_touch(folder: str, earlier: int, how: str) -> dict[str, Any]:
-    """Kill or cancel the flow before each thing it asks of the file system. What went wrong, and how many."""
-    touches = Touches()
+def _stopped_everywhere(folder: str, earlier: int, how: str, hard_links: bool) -> dict[str, Any]:
+    """Stop the flow before each thing it asks of the file system. How many there are, and what went wrong."""
+    touches = Touches(hard_links=hard_links)
     wrong: list[str] = []
     number = 0
+    first = make_places(Path(folder) / "first")
+    (first.source / "inner" / "b.bin").write_bytes(b"small")
+    before = publish_before(first, earlier)
+    (first.source / "a.txt").write_bytes(b"new")
     while True:
-        here = Path(folder) / f"{how}-{earlier}-{number}"
-        places = make_places(here)
-        before = publish_before(places, earlier)
-        (places.source / "a.txt").write_bytes(b"new")
-        journal = Journal(places, here / "journal")
-        token = CancelToken()
-        if how == "cancel":
-            touches.at(number, lambda token=token: token.set(USER))  # type: ignore[misc]
-            journal.run(token)
-            came = touches.off()
-        else:
-            came = in_fork(lambda: (touches.at(number, die), journal.run(token)))[0] == signal.SIGKILL  # noqa: B023
-            if how != "kill, go on":
-                token.set(USER)
-            if came:
-                journal.run(token)
-        if not came:
+        here = Path(folder) / str(number)
+        shutil.copytree(Path(folder) / "first", here, symlinks=True)
+        places = Places(here / "source", here / "out")
+        expected = _stop(places, Journal(places, here / "journal"), touches, number, how, before)
+        if expected is None:
             return {"touches": number, "wrong": wrong}
         after = snapshot(places.out)
         if how == "kill, go on":
-            good = len(after) == 3 + 2 * min(earlier, 1) and unpacked(places.target, here / "x") == snapshot(
-                places.source
-            )
+            good = len(after) == 3 + 2 * min(earlier, 1)
+            good = good and unpacked(places.target, here / "unpacked") == snapshot(places.source)
         else:
-            good = after == before
+            good = after == expected
         if not good:
-            wrong.append(f"{number}: {sorted(map(repr, set(after) ^ set(before)))}")
+            wrong.append(f"{number}: {sorted(map(repr, set(after) ^ set(expected)))}")
         shutil.rmtree(here)
         number += 1
 
 
-@pytest.mark.parametrize("earlier", [0, 1])
-@pytest.mark.parametrize("how", ["cancel", "kill, go on", "kill, revert"])
-def test_stopped_wherever_it_touches_the_file_system(tmp_path: Path, earlier: int, how: str) -> None:
-    found = in_child("_every_touch", str(tmp_path), earlier, how)
+def _stop(
+    places: Places, journal: Journal, touches: Touches, number: int, how: str, before: Snapshot
+) -> Snapshot | None:
+    """Stop the flow once, and bring it to its end. What has to be there then; None if it was never stopped."""
+    context = RunContext(token=CancelToken(), job="job-1", report=lambda _: None)
+    if how == "cancel":
+        touches.at(number, lambda: context.token.set(USER))
+        journal.run(context)
+        return before if touches.off() else None
+    ended, _ = in_fork(lambda: (touches.at(number, die), journal.run(context)))
+    if ended != signal.SIGKILL:
+        return None
+    still_there = list(snapshot(places.out).values())
+    if how == "kill, revert":
+        context.token.set(USER)
+    elif how == "kill, go on, cancel":
+        context = replace(context, report=Reports(("publish", 1), lambda: context.token.set(USER)))
+    journal.run(context)
+    # An older previous is gone once publish has come to its end.
+    return {name: looked for name, looked in before.items() if looked in still_there}
+
+
+@pytest.mark.parametrize(
+    ("how", "earlier", "hard_links"),
+    [
+        ("cancel", 0, True),
+        ("cancel", 1, True),
+        ("cancel", 1, False),
+        ("kill, go on", 0, True),
+        ("kill, go on", 2, True),
+        ("kill, go on", 1, False),
+        ("kill, revert", 0, True),
+        ("kill, revert", 2, True),
+        ("kill, revert", 2, False),
+        ("kill, go on, cancel", 2, True),
+        ("kill, go on, cancel", 2, False),
+    ],
+)
+def test_stopped_wherever_it_touches_the_file_system(
+    child: Child, tmp_path: Path, how: str, earlier: int, hard_links: bool
+) -> None:
+    found = child.call(_stopped_everywhere, str(tmp_path), earlier, how, hard_links)
     assert found["wrong"] == []
     assert found["touches"] > 30

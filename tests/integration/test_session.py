@@ -214,8 +214,7 @@ def test_a_sweep_leaves_alone_what_a_new_session_took_in_the_meantime(
         successor = Session(other)
 
         def overtake(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-            if statement.startswith("UPDATE postings"):
-                sa.event.remove(postgresql_database.engine, "before_cursor_execute", overtake)
+            if statement.startswith("UPDATE postings") and not successor.alive:
                 successor.open()  # sweeps
                 with other.write() as connection:
                     free = sa.and_(postings.c.uuid == posting, postings.c.session.is_(None))

@@ -79,10 +79,10 @@ def test_other_channels_do_not_wake(postgresql_database: Database):
 
 def test_a_rollback_wakes_nobody(database: Database):
     with Listener(database) as listener:
-        with pytest.raises(ZeroDivisionError), database.write() as connection:
+        with database.write() as connection:
             connection.execute(sa.insert(sessions).values(id="x", expires_at=database.now()))
             notify(connection, Channel.WORK)
-            _ = 1 / 0
+            connection.rollback()
         assert listener.wait(0.1) == NOTHING
 
 
@@ -183,16 +183,19 @@ def _cut(database: Database, listener: Listener) -> None:
 
 def test_a_server_that_is_away_is_waited_for_and_the_wait_can_be_ended():
     require(PostgreSQL)
-    with PostgreSQL() as server, closing(open_database(server.create_database())) as database:
-        with Listener(database, [Channel.WORK]) as listener:
-            server.kill()
-            assert listener.wait(0.5) == NOTHING
-            listener.wake()
-            assert listener.wait(LONG_S) == NOTHING
-            server.restart()
-            assert listener.wait(LONG_S) == {Channel.WORK}
-            commit(database, Channel.WORK)
-            assert listener.wait(LONG_S) == {Channel.WORK}
-            server.kill()
-            with pytest.raises(Unreachable, match=str(server.port)):
-                Listener(database)
+    with (
+        PostgreSQL() as server,
+        closing(open_database(server.create_database())) as database,
+        Listener(database, [Channel.WORK]) as listener,
+    ):
+        server.kill()
+        assert listener.wait(0.5) == NOTHING
+        listener.wake()
+        assert listener.wait(LONG_S) == NOTHING
+        server.restart()
+        assert listener.wait(LONG_S) == {Channel.WORK}
+        commit(database, Channel.WORK)
+        assert listener.wait(LONG_S) == {Channel.WORK}
+        server.kill()
+        with pytest.raises(Unreachable, match=str(server.port)):
+            Listener(database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
@@ -16,6 +17,7 @@ from flows.library.process_files import process_files  # noqa: F401 - registers 
 from flows.library.process_files.archive import ArchiveReader, ArchiveWriter
 from flows.library.process_files.entry import Entry
 from flows.library.process_files.errors import Damaged
+from flows.library.process_files.source_tree import CHUNK_BYTES
 from flows.library.process_files.workplace import Workplace
 from flows.registry import REGISTRY
 
@@ -148,7 +150,7 @@ def test_level_0_does_not_compress() -> None:
 
 def test_a_damaged_archive_is_found_out() -> None:
     whole = archived(("a", os.urandom(5_000)), ("b", b"2"))
-    for place in range(0, len(whole), 97):
+    for place in [*range(0, len(whole), 97), *range(len(whole) - 8, len(whole))]:
         damaged = bytearray(whole)
         damaged[place] ^= 0xFF
         try:
@@ -159,6 +161,16 @@ def test_a_damaged_archive_is_found_out() -> None:
     for length in range(0, len(whole), 97):
         with pytest.raises(Damaged):
             read_back(whole[:length])
+
+
+def test_an_archive_is_read_to_its_last_byte() -> None:
+    # So long that what tar wants of it ends with a chunk, before gzip's own checksum.
+    whole = archived(("a", os.urandom(5 * CHUNK_BYTES - 3 * tarfile.BLOCKSIZE)))
+    reader = ArchiveReader(io.BytesIO(whole))
+    assert len(list(reader.entries(iter))) == 1
+    assert reader.sha256 == hashlib.sha256(whole).hexdigest()
+    with pytest.raises(Damaged):
+        read_back(whole[:-1])
 
 
 # The workplace

@@ -1,0 +1,103 @@
+"""The command `poster`. It only translates: words into requests to the client, answers into words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
+
+import click
+
+from poster.cli import exit_codes
+from poster.cli.cancel import cancel
+from poster.cli.conductors import conductors
+from poster.cli.doctor import doctor
+from poster.cli.failures import code_of
+from poster.cli.flows import flows
+from poster.cli.history import history, logs
+from poster.cli.list_jobs import list_jobs
+from poster.cli.options import PosterGroup
+from poster.cli.output import say
+from poster.cli.post import post
+from poster.cli.result import result
+from poster.cli.retry import retry
+from poster.cli.shell import shell_completion
+from poster.cli.show import show
+from poster.cli.stats import stats
+from poster.cli.wait import wait
+from poster.cli.watch import watch
+
+_COMMANDS: Final[dict[str, Callable[..., int]]] = {
+    "flows": flows,
+    "post": post,
+    "list": list_jobs,
+    "show": show,
+    "watch": watch,
+    "wait": wait,
+    "cancel": cancel,
+    "retry": retry,
+    "result": result,
+    "history": history,
+    "logs": logs,
+    "stats": stats,
+    "conductors": conductors,
+    "doctor": doctor,
+    "completion": shell_completion,
+}
+
+
+@click.group(cls=PosterGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def poster() -> None:
+    """Post jobs, watch them, cancel them at any moment, and retry them.
+
+    JOB is a job's id or a unique prefix of it. Durations are 90, 30s, 5m, 1h30m.
+
+    \b
+    Exit codes:
+      0 done as asked                     5 the job's state does not allow it
+      1 the job failed, or a revert did   6 the awaited job was cancelled
+      2 wrong usage or arguments        124 the wait timed out
+      3 no such job or flow             130 Ctrl-C: jobs are left alone
+      4 a server cannot be reached
+
+    \b
+    Examples:
+      poster post process_files source=/data target=/backup/data.tar.gz
+      poster watch 01hx5
+      poster cancel 01hx5 --reason "wrong folder" --wait
+    """
+
+
+for _name, _command in _COMMANDS.items():
+    poster.command(_name)(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line, and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command line; its exit code. What its user or a server did wrong is told without a traceback."""
+    try:
+        code = poster.main(list(words), prog_name="poster", standalone_mode=False)
+    except click.ClickException as error:
+        _show_usage(error)
+        return exit_codes.WRONG_USAGE
+    except click.Abort:
+        say("interrupted")
+        return exit_codes.INTERRUPTED
+    except Exception as error:
+        known = code_of(error)
+        if known is None:
+            raise
+        say(str(error))
+        return known
+    return int(code or exit_codes.DONE)
+
+
+def _show_usage(error: click.ClickException) -> None:
+    if isinstance(error, click.UsageError):
+        error.show()
+    else:
+        say(error.format_message())

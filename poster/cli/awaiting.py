@@ -1,0 +1,68 @@
+"""Waiting for jobs to end, as several commands do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from jobboard.states import State
+from poster.cli import exit_codes
+from poster.cli.many import Result, ended, tell
+from poster.cli.output import Output, say
+from poster.errors import WaitTimedOut
+
+if TYPE_CHECKING:
+    from poster.client import Client
+
+_NAMED = 3
+
+
+@contextmanager
+def left_alone(jobs: Sequence[str], *commands: str) -> Iterator[None]:
+    """Ctrl-C inside leaves the jobs alone, says by which commands one comes back to them, and ends with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        left = f"job {jobs[0]} is" if len(jobs) == 1 else "the jobs are"
+        say(f"interrupted; {left} left alone. {come_back(jobs, *commands)}")
+        raise click.exceptions.Exit(exit_codes.INTERRUPTED) from None
+
+
+def come_back(jobs: Sequence[str], *commands: str) -> str:
+    """How to come back to jobs that one has left."""
+    ids = " ".join(jobs) if len(jobs) <= _NAMED else "JOB…"
+    return "Come back with: " + " or ".join(f"poster {command} {ids}" for command in commands)
+
+
+def await_ends(
+    client: Client,
+    out: Output,
+    results: Sequence[Result],
+    timeout_s: float | None,
+    code_of_end: Callable[[State], int] = exit_codes.of_ended,
+    on_end: Callable[[Output, Result], None] = tell,
+) -> list[Result]:
+    """The same results; those that were accepted replaced by how their jobs ended, each told as it comes.
+
+    After `timeout_s` the rest has timed out.
+    """
+    jobs = list(dict.fromkeys(result.id for result in results if result.ok))
+    found: dict[str, Result] = {}
+    with left_alone(jobs, "wait", "watch"):
+        try:
+            for job in client.wait_each(jobs, timeout_s) if jobs else ():
+                found[job.id] = ended(job, code_of_end(job.state))
+                on_end(out, found[job.id])
+        except WaitTimedOut as error:
+            say(f"{error}, and left alone. {come_back(error.jobs, 'wait')}")
+            found |= {job: _timed_out(client, job, error.timeout_s) for job in error.jobs}
+    return [replace(found[result.id]) if result.ok else result for result in results]
+
+
+def _timed_out(client: Client, job: str, timeout_s: float) -> Result:
+    error = f"not ended after {timeout_s:g} s"
+    return Result(job, exit_codes.WAIT_TIMED_OUT, str(client.get(job).state), error)

@@ -1,0 +1,73 @@
+"""`poster list`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from jobboard.states import State
+from poster.cli import completion, session, words
+from poster.cli.exit_codes import DONE
+from poster.cli.options import SINCE
+from poster.cli.output import Output, Part, say
+
+if TYPE_CHECKING:
+    from jobboard.models import Job
+
+
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([str(state) for state in State]),
+    metavar="STATE",
+    help=f"Only these: {', '.join(State)}. May be repeated.",
+)
+@click.option("--flow", metavar="FLOW", help="Only jobs of this flow.", shell_complete=completion.flows)
+@click.option("--since", type=SINCE, metavar="D", help="Posted in the last 2h, or since 2025-01-31.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="No more than this.")
+@click.option("-q", "--quiet", is_flag=True, help="Only ids, one a line.")
+def list_jobs(states: tuple[str, ...], flow: str | None, since: datetime | None, limit: int, quiet: bool) -> int:  # noqa: FBT001, RUF100 - click's
+    """List jobs, newest first.
+
+    \b
+    Examples:
+      poster list
+      poster list --state running --state cancelling
+      poster list --flow process_files --since 1h --json
+    """
+    out = session.output()
+    with session.open_client() as client:
+        jobs = client.list(states=[State(state) for state in states], flow=flow, since=since, limit=limit)
+        if not (quiet or out.json):
+            jobs = client.explained(jobs)
+    _print(out, jobs, quiet=quiet)
+    if len(jobs) == limit and not (quiet or out.json):
+        say(f"the newest {limit} are shown: --limit shows more")
+    return DONE
+
+
+def _print(out: Output, jobs: list[Job], *, quiet: bool) -> None:
+    from poster.job_json import job_document
+
+    if out.json:
+        out.document([job.id if quiet else job_document(job) for job in jobs])
+    elif quiet:
+        for job in jobs:
+            out.line(job.id)
+    elif jobs:
+        now = words.utc_now()
+        out.table(
+            ("ID", "STATE", "FLOW", "DONE", "AGE", "CONDUCTOR / REASON"), [row(out, job, now) for job in jobs]
+        )
+    else:
+        say("no such jobs")
+
+
+def row(out: Output, job: Job, now: datetime) -> tuple[Part, ...]:
+    """A job on a line."""
+    done = words.percent(job.progress)
+    who = words.end_of(job) or job.conductor or ""
+    return job.id, out.state(job.state), job.flow, f"{done:>5}", words.age(job.posted_at, now), who

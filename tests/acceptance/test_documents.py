@@ -1,0 +1,104 @@
+"""What README and the demo promise, done as they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str, number: int = 0) -> str:
+    """A code block of the README."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[number]
+
+
+def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        **options,
+    )
+
+
+@contextmanager
+def conductor(folder: Path) -> Iterator[None]:
+    log = folder / "conductor.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "conductor", "run"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=errors,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text()
+
+
+def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hello.py").write_text(block("python"))
+    monkeypatch.setenv("COUNTERMAND_FLOWS", "hello.py")
+    target = tmp_path / "numbers.txt"
+    with conductor(tmp_path):
+        posted = run("poster", "post", "hello", f"target={target}", "lines=300", cwd=tmp_path)
+        assert posted.returncode == 0, posted.stderr
+        job = posted.stdout.strip()
+        until(target.exists, 20, "the job to begin")
+        cancelled = run("poster", "cancel", job, "--reason", "wrong file", "--wait", cwd=tmp_path)
+        assert cancelled.returncode == 0, cancelled.stderr
+        assert not target.exists()
+        retried = run("poster", "retry", job, "--wait", cwd=tmp_path)
+        assert retried.returncode == 0, retried.stderr
+        assert target.read_text().split() == [str(number) for number in range(300)]
+        shown = run("poster", "show", job, cwd=tmp_path)
+        assert "completed" in shown.stdout
+
+
+def test_the_commands_of_the_readme_are_there() -> None:
+    words = re.findall(r"^(?:job=\$\()?(poster|conductor) (\w+)", block("sh", 1), re.MULTILINE)
+    assert words, "the README shows commands"
+    for program, command in words:
+        assert run(program, command, "--help").returncode == 0, f"{program} {command}"
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    told = run("poster.demo", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    story = told.stdout
+    for said in (
+        "pack       failure (interrupted)",
+        "scan       reverted",
+        "on the disk now: nothing",
+        "completed",
+    ):
+        assert said in story, f"{said!r} is missing in\n{story}"
+    assert not told.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_picture_of_the_states_is_the_tables() -> None:
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import states_picture
+    finally:
+        sys.path.pop(0)
+    assert states_picture.picture() == (ROOT / "docs" / "states.svg").read_text(encoding="utf-8"), (
+        "run `python docs/states_picture.py`"
+    )

@@ -1,0 +1,51 @@
+"""The command line starts quickly: what it does not need yet, it does not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("alembic", "kazoo", "platformdirs", "psycopg2", "pydantic", "rich", "sqlalchemy", "taskflow")
+
+
+def imported_by(code: str) -> set[str]:
+    """The top-level modules that are there after `code`, run in a new interpreter."""
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print('MODULES', *sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    [line] = [line for line in ran.stdout.splitlines() if line.startswith("MODULES")]
+    return {name.partition(".")[0] for name in line.split()[1:]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["-h"], ["post", "--help"], ["watch", "--help"], ["list", "--limit", "0"], ["nonsense"], []],
+    ids=" ".join,
+)
+def test_help_and_wrong_usage_need_no_library_but_click(words):
+    modules = imported_by(f"from poster.cli import run; run({words!r})")
+    assert "click" in modules
+    assert not modules.intersection(HEAVY)
+
+
+def test_the_package_needs_nothing():
+    assert not imported_by("import poster").intersection((*HEAVY, "click"))
+
+
+def test_listing_needs_no_flows(tmp_path):
+    words = ["list", "--database-url", f"sqlite:///{tmp_path}/x.db"]
+    run = f"from poster.cli import run; run({words!r})"
+    imported_by(run)  # the first makes the database, with alembic
+    modules = imported_by(run)
+    assert "sqlalchemy" in modules
+    assert not modules.intersection(("taskflow", "pydantic", "alembic", "rich", "kazoo", "psycopg2"))
+
+
+def test_the_client_is_there_by_its_name():
+    assert "sqlalchemy" in imported_by("from poster import Client, PostRequest")
