@@ -209,7 +209,7 @@ _EMPTY_HOOKS: Final = [inspect.getattr_static(taskflow_task.Task, name) for name
 
 
 def _is_wrapped(method: object) -> bool:
-    return getattr(method, _MARK, None) is method
+    return method is not None and getattr(method, _MARK, None) is method
 
 
 def _wrap_all(cls: type[CancelableTask]) -> None:

@@ -38,7 +38,7 @@ def model_of(flow: str, function: Callable[..., Any]) -> type[BaseModel]:
         fields[parameter.name] = (hints.get(parameter.name, Any), default)
     try:
         model = _model(f"{flow}_arguments", fields)
-        schema = model.model_json_schema()
+        schema = model.model_json_schema(by_alias=False)
     except (pydantic.PydanticUserError, TypeError, ValueError) as error:
         raise InvalidFlow(f"flow {flow}: {error}") from error
     _refuse_what_pydantic_lost(flow, fields, model)

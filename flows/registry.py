@@ -182,6 +182,8 @@ def flow(
         raise InvalidFlow(f'flow {name!r}: give it a name of printable characters: @flow("download")')
 
     def register(function: Function) -> Function:
+        if not inspect.isfunction(function):
+            raise InvalidFlow(f"flow {name}: {function!r} is not a function: register one that makes the flow")
         registry.add(
             FlowSpec(
                 name=name,
@@ -225,10 +227,8 @@ def _read_seconds(value: object) -> float | None:
         return None
     try:
         return float(durationpy.from_str(value if value[-1:].isalpha() else f"{value}s").total_seconds())
-    except durationpy.DurationError:
+    except (durationpy.DurationError, OverflowError):
         return None
-    except OverflowError:
-        return math.inf
 
 
 def _whole(flow_name: str, option: str, value: int | None, *, least: int) -> int | None:

@@ -41,7 +41,7 @@ class Session:
         self.lease_s: Final = lease_s
         self._database = database
         self._entity = entity
-        # Guards the two below. Invariant: `_dead` is never taken back.
+        # Guards the two below. Invariant: once it was open, `_dead` is never taken back.
         self._lock = threading.Lock()
         self._dead = True
         self._asked_at = 0.0  # when the last renewal that succeeded was begun

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from taskflow import exceptions
 
 from jobboard.claims import Claim, Owner
+from jobboard.errors import Unreachable
+
+
+@contextmanager
+def reached(board: Any) -> Iterator[None]:
+    """TaskFlow's word for a board that does not answer, as ours."""
+    try:
+        yield
+    except exceptions.JobFailure as error:
+        raise Unreachable(f"jobboard {board.name}: {error}") from error
 
 
 class Dispatch(ABC):
@@ -23,7 +35,7 @@ class Dispatch(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Disconnect. What is still claimed is free for others."""
+        """Disconnect. What is still claimed is free for others. Raises `Unreachable`: it is after the lease."""
 
     @property
     @abstractmethod

@@ -11,7 +11,7 @@ from jobboard.boards.session import sweep
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim, Owner
 from jobboard.database import Database
-from jobboard.dispatch.base import Dispatch
+from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.records import posting_row
 from jobboard.schema import jobs, postings
@@ -27,12 +27,14 @@ class SqlDispatch(Dispatch):
         self.board = board
 
     def open(self) -> None:
-        """Open the board's session."""
-        self.board.connect()
+        """Open the board's session. Raises `Unreachable`."""
+        with reached(self.board):
+            self.board.connect()
 
     def close(self) -> None:
-        """End the board's session."""
-        self.board.close()
+        """End the board's session. Raises `Unreachable`; it then ends by itself."""
+        with reached(self.board):
+            self.board.close()
 
     @property
     def alive(self) -> bool:

@@ -16,8 +16,7 @@ from taskflow import exceptions
 from jobboard import claims, conductors, feeder
 from jobboard.claims import Claim, Owner
 from jobboard.database import Database
-from jobboard.dispatch.base import Dispatch
-from jobboard.errors import Unreachable
+from jobboard.dispatch.base import Dispatch, reached
 from jobboard.models import PRIORITIES
 from jobboard.schema import jobs
 from jobboard.states import AT_REST
@@ -37,14 +36,13 @@ class TaskflowDispatch(Dispatch):
 
     def open(self) -> None:
         """Connect the board's client."""
-        try:
+        with reached(self.board):
             self.board.connect()
-        except exceptions.JobFailure as error:
-            raise Unreachable(f"jobboard {self.board.name}: {error}") from error
 
     def close(self) -> None:
         """Close the board's client: its session ends, and with it the claims."""
-        self.board.close()
+        with reached(self.board):
+            self.board.close()
 
     @property
     def alive(self) -> bool:
@@ -53,11 +51,9 @@ class TaskflowDispatch(Dispatch):
 
     def claim(self, owner: Owner, flows: Sequence[str], limit: int) -> list[Claim]:
         """Feed the board, then claim one posting after the other."""
-        try:
+        with reached(self.board):
             self._feed()
             return self._claim(owner, frozenset(flows), limit)
-        except exceptions.JobFailure as error:
-            raise Unreachable(f"jobboard {self.board.name}: {error}") from error
 
     def free_dead_claims(self) -> int:
         """The server does that when a session ends."""

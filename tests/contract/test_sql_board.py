@@ -74,7 +74,7 @@ def _fetch_and_use(url: str) -> None:
 @pytest.mark.parametrize("lease", ["soon", 0, -1, None])
 def test_a_lease_is_a_number_of_seconds(lease: Any):
     with pytest.raises(SettingError, match="lease"):
-        SqlJobBoard("b", {"connection": "sqlite:////tmp/x.db", "lease": lease})
+        SqlJobBoard("b", {"connection": "sqlite:////folder/x.db", "lease": lease})
 
 
 def test_it_needs_a_database():

@@ -35,8 +35,8 @@ def process_files(
 
     The archive is read back and compared before it takes the name `target`; the manifest is
     `target`.manifest.jsonl, one line of JSON for each entry. A file that one of them replaces is kept beside
-    it as `….previous`, in the place of an older `….previous`. Until the job is completed, a cancel gives the
-    replaced file its name back. Everything else is made in a hidden folder beside the target, which goes when
-    the job ends.
+    it as `….previous`, and has its name back after a cancel or a failure; an older `….previous` goes for good
+    when publish ends. Everything else is made in a hidden folder beside the target, which goes when the job
+    ends.
     """
     return linear_flow.Flow("process_files").add(Scan(), Checksum(), Pack(), Verify(), Publish())
