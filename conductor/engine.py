@@ -5,6 +5,7 @@ All that Countermand knows of TaskFlow's engine and storage beyond its public in
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from typing import Any
@@ -20,6 +21,7 @@ from flows.errors import JobCancelled
 from flows.registry import BuiltFlow, FlowSpec
 from flows.retry_guard import guard_retry
 from flows.run_context import RunContext
+from flows.storable import storable
 from flows.structure import Structure, atoms_of, is_retry, structure_of_graph
 from jobboard.persistence import Persistence
 from jobboard.task_view import SEAL
@@ -52,6 +54,7 @@ class JobEngine:
         self._storage.inject(built.values, transient=True)
         self._atoms = atoms_of(self._engine.compilation.execution_graph)
         self._flow_detail = flow_detail
+        self._started: set[str] = set()  # tasks whose execute was called in this run
 
     @property
     def structure(self) -> Structure:
@@ -93,6 +96,11 @@ class JobEngine:
                 guard_retry(atom, context.token)
             else:
                 bind(atom, context)
+                atom.pre_execute = functools.partial(self._start, atom.name, atom.pre_execute)
+
+    def _start(self, name: str, hook: Callable[[], None]) -> None:
+        self._started.add(name)
+        hook()
 
     def prepare(self, *, check: bool) -> None:
         """Store what is not stored yet. With `check`, raise `MissingDependencies` for inputs no one provides."""
@@ -110,6 +118,19 @@ class JobEngine:
             if self._storage.get_atom_state(atom.name) == states.RUNNING and isinstance(atom, task.Task):
                 self._storage.save(atom.name, _interruption(token), states.FAILURE)
             self._storage.set_atom_intention(atom.name, states.REVERT)
+
+    def forget_unstarted(self) -> None:
+        """Take back that a task runs which TaskFlow could not even start: it has no effect to revert."""
+        for atom in self._atoms:
+            running = self._storage.get_atom_state(atom.name) == states.RUNNING
+            if running and atom.name not in self._started and isinstance(atom, task.Task):
+                self._storage.reset(atom.name)
+
+    def fail_reverts(self, error: Exception) -> None:
+        """Let count as failed what TaskFlow could not even start to revert."""
+        for atom in self._atoms:
+            if self._storage.get_atom_state(atom.name) == states.REVERTING:
+                self._storage.save(atom.name, Failure.from_exception(storable(error)), states.REVERT_FAILURE)
 
     def steps(self, suspend: Callable[[], bool]) -> Iterator[None]:
         """Run, giving control back before each step: before tasks start and after they ended.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from flows.run_context import running_task
 from jobboard import history
 from jobboard.errors import Fenced
 from jobboard.journal import Journal
 
+_LEVEL: Final = 16  # characters of a level's name that are stored
 FORMAT = "%(asctime)s %(levelname)-7s %(where)s%(message)s"
 
 
@@ -26,10 +28,12 @@ class JobLogHandler(logging.Handler):
         journal = self._journal_of(mark.context.job) if mark else None
         if mark is None or journal is None:
             return
-        message = record.getMessage()
-        if record.exc_info:
-            message = f"{message}\n{logging.Formatter().formatException(record.exc_info)}"
-        journal.note(history.LOG, task=mark.task, state=record.levelname.lower(), message=message)
+        try:
+            message = logging.Formatter().format(record)
+        except Exception:  # noqa: BLE001 - a wrong line must not fail the task that logs it
+            self.handleError(record)
+            return
+        journal.note(history.LOG, task=mark.task, state=record.levelname.lower()[:_LEVEL], message=message)
 
 
 class WhereFilter(logging.Filter):

@@ -17,7 +17,7 @@ class Ending(Enum):
     SUSPENDED = "stopped between two tasks"
     REVERTED = "everything that began was reverted"
     REVERT_FAILED = "a revert failed"
-    STUCK = "TaskFlow gave up without reverting: everything is to be reverted in a second run"
+    STUCK = "TaskFlow gave up without reverting"
     LOST = "the claim has passed on, or storage is away: someone else goes on"
 
 
@@ -47,6 +47,11 @@ RESTS: Mapping[Ending, Mapping[State, tuple[Cause, State]]] = {
         State.REVERTING: (Cause.REVERTED, State.FAILED),
     },
     Ending.REVERT_FAILED: {
+        State.CANCELLING: (Cause.REVERT_FAILURE, State.REVERT_FAILED),
+        State.REVERTING: (Cause.REVERT_FAILURE, State.REVERT_FAILED),
+    },
+    # After a second run that was only to revert.
+    Ending.STUCK: {
         State.CANCELLING: (Cause.REVERT_FAILURE, State.REVERT_FAILED),
         State.REVERTING: (Cause.REVERT_FAILURE, State.REVERT_FAILED),
     },

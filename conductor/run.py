@@ -80,6 +80,7 @@ class JobRun:
         # What the record has been told already.
         self._said_stopped = False
         self._said_reverting = False
+        self._stuck_because: Exception | None = None  # what the engine ended with
 
     # For the watching thread
 
@@ -138,10 +139,13 @@ class JobRun:
             return Ending.LOST
         except CannotRun as problem:
             return self._give_up(problem.error)
+        except exceptions.StorageFailure as error:
+            raise Unreachable(str(error)) from error
 
     def _run(self) -> Ending:
         if self.claim.state is State.PAUSING:
             return self._put_down(Ending.SUSPENDED, None)
+        self._check_claims()
         built = self._build()
         undo = self.claim.state in UNDOING or self._is_given_up()
         if undo:
@@ -153,10 +157,13 @@ class JobRun:
             engine.turn_back(self.token)
         ending = self._drive(engine)
         if ending is Ending.STUCK:
+            engine.forget_unstarted()
             self._tell_reverting()
             engine = self._engine(built, undo=True)
             engine.turn_back(self.token)
             ending = self._drive(engine)
+        if ending is Ending.STUCK and self._stuck_because is not None:
+            engine.fail_reverts(self._stuck_because)
         return self._put_down(ending, engine)
 
     def _cause_of_undoing(self) -> CancelCause:
@@ -166,30 +173,33 @@ class JobRun:
             CancelKind.LOST_CLAIM, self._tools.name, "it was being reverted when its conductor died"
         )
 
+    def _check_claims(self) -> None:
+        """Refuse to revert a job whose revert kills its conductors too. One that is given up is reverted once."""
+        if self.claim.state in UNDOING and self.claim.claims > self._tools.settings.max_claims + 1:
+            raise CannotRun(self._too_many_claims())
+
     def _is_given_up(self) -> bool:
         """Whether too many conductors died under this attempt: it is reverted, and runs no more."""
-        most = self._tools.settings.max_claims
-        if self.claim.claims <= most:
+        if self.claim.claims <= self._tools.settings.max_claims:
             return False
-        said = f"given up: {most} conductors died or failed while they ran it"
+        error = self._too_many_claims()
         with self.journal.begin() as connection:
             self.journal.move(
-                connection,
-                _LIVE,
-                Cause.GIVE_UP,
-                State.REVERTING,
-                message=said,
-                error=asdict(TaskError(None, "TooManyClaims", said)),
+                connection, _LIVE, Cause.GIVE_UP, State.REVERTING, message=error.message, error=asdict(error)
             )
         self._said_reverting = True
         return True
+
+    def _too_many_claims(self) -> TaskError:
+        most = self._tools.settings.max_claims
+        return TaskError(None, "TooManyClaims", f"given up: {most} conductors died or failed while they had it")
 
     # Making the engine
 
     def _build(self) -> BuiltFlow:
         try:
             return self._spec.build(self.claim.arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not isinstance(error, FlowsError):
                 LOG.exception("job %s: flow %s could not be made", self.claim.job, self.claim.flow)
             raise CannotRun(_plain_error(error)) from error
@@ -269,7 +279,8 @@ class JobRun:
             if self.journal.lost:
                 raise Fenced(self.claim.job, self.claim.epoch) from error
             if isinstance(error, exceptions.StorageFailure):
-                raise Unreachable(str(error)) from error
+                raise
+            self._stuck_because = error
             # TaskFlow raises a task's failure again after reverting it: what it stored is what counts.
             LOG.debug("job %s: the engine ended with %r", self.claim.job, error)
         finally:
@@ -295,9 +306,7 @@ class JobRun:
     def _tell_reverting(self) -> None:
         """A task failed for good: the record says so before the first revert runs."""
         self._said_reverting = True
-        error = _first_error(self.journal.tasks) or TaskError(
-            None, "ExecutionFailure", f"flow {self.claim.flow} could not go on"
-        )
+        error = _first_error(self.journal.tasks) or self._engines_error()
         with self.journal.begin() as connection:
             self.journal.move(
                 connection,
@@ -307,6 +316,11 @@ class JobRun:
                 message=f"{error.task or 'the flow'} failed: {error.type}: {error.message}",
                 error=asdict(error),
             )
+
+    def _engines_error(self) -> TaskError:
+        if self._stuck_because is None:
+            return TaskError(None, "ExecutionFailure", f"flow {self.claim.flow} could not go on")
+        return _plain_error(self._stuck_because)
 
     # Coming to rest
 
@@ -329,7 +343,7 @@ class JobRun:
             columns = self._at_rest() | {"results": results, "progress": 1.0}
             state = self.journal.move(connection, _LIVE, Cause.SEAL, State.COMPLETED, **columns)
             if state is State.COMPLETED:
-                self._end_attempt(connection, state, None)
+                self._end_attempt(connection, state)
                 self._tools.dispatch.put_down(connection, self.claim, keep_posting=False)
             return state
 
@@ -342,15 +356,24 @@ class JobRun:
             if ending is Ending.REVERTED and self.claim.retries_left > 0:
                 self._retry_later(connection)
             for source, (cause, target) in RESTS[ending].items():
-                state = self.journal.move(connection, [source], cause, target, **self._columns(target, engine))
+                columns = self._columns(connection, target, engine)
+                state = self.journal.move(connection, [source], cause, target, **columns)
                 if state is target:
                     keep = target is State.PENDING
-                    self._end_attempt(connection, target, _first_error(self.journal.tasks))
+                    self._end_attempt(connection, target)
                     break
+            else:
+                if keep:
+                    self._hand_back(connection)
             if ending is not Ending.SEALED:
                 self._tools.dispatch.put_down(connection, self.claim, keep_posting=keep)
         self._tools.dispatch.was_put_down(self.claim, keep_posting=keep)
         return ending
+
+    def _hand_back(self, connection: sa.Connection) -> None:
+        """Of a job that is being undone: it stays so, and this claim does not count."""
+        own = jobs.c.id == self.claim.job
+        connection.execute(sa.update(jobs).where(own).values(owner=None, claims=jobs.c.claims - 1))
 
     def _retry_later(self, connection: sa.Connection) -> None:
         """Begin the next attempt by itself, if nobody cancelled this one."""
@@ -363,42 +386,53 @@ class JobRun:
             "due_at": self._tools.database.now() + timedelta(seconds=delay_s),
         }
         said = f"retry {number} of {claim.max_retries} in {shown_duration(round(delay_s))}"
+        self._end_attempt(connection, State.FAILED)  # while the record holds its error still
         state = self.journal.move(
             connection, [State.REVERTING], Cause.RETRY_LATER, State.PENDING, message=said, **columns
         )
         if state is State.PENDING:
-            self._end_attempt(connection, State.FAILED, _first_error(self.journal.tasks))
             fresh = {"job": claim.job, "number": claim.attempt + 1, "arguments": claim.arguments}
             connection.execute(sa.insert(attempts).values(fresh))
             self.journal.close_view()
 
-    def _columns(self, target: State, engine: JobEngine | None) -> dict[str, Any]:
+    def _columns(
+        self, connection: sa.Connection, target: State, engine: JobEngine | None = None
+    ) -> dict[str, Any]:
         if target is State.PENDING:
             return {"owner": None, "ran_s": self.ran_s, "claims": jobs.c.claims - 1}
         if target is State.PAUSED:
             return {"owner": None, "posting": None, "ran_s": self.ran_s}
         if target is State.CANCELLED:
-            cause = self.token.cause
-            by, why = (cause.by, cause.reason) if cause else ("", "")
-            return self._at_rest() | {"reason": records.said_of_cancel(by, why or None)}
+            # As the record has it: the flag may have been raised before, for another reason.
+            asked = sa.select(jobs.c.cancel_by, jobs.c.cancel_reason).where(jobs.c.id == self.claim.job)
+            said = records.said_of_cancel(*connection.execute(asked).one())
+            return self._at_rest() | self._receipt() | {"reason": said}
         if target is State.REVERT_FAILED and engine is not None:
-            return self._at_rest() | {"reason": _said_of(*engine.left_behind())}
+            return self._at_rest() | self._receipt() | {"reason": _said_of(*engine.left_behind())}
         return self._at_rest()
 
     def _at_rest(self) -> dict[str, Any]:
         now = self._tools.database.now()
         return {"owner": None, "posting": None, "finished_at": now, "ran_s": self.ran_s}
 
-    def _end_attempt(self, connection: sa.Connection, state: State, error: TaskError | None) -> None:
+    def _receipt(self) -> dict[str, Any]:
+        """Of a cancel that found nothing to interrupt: it came between two tasks, or while they were reverted."""
+        asked, now = jobs.c.cancel_requested_at.is_not(None), self._tools.database.now()
+        moments = (jobs.c.cancel_delivered_at, jobs.c.cancel_stopped_at)
+        return {moment.name: sa.case((asked, sa.func.coalesce(moment, now))) for moment in moments}
+
+    def _end_attempt(self, connection: sa.Connection, state: State) -> None:
+        """Write how the attempt ended, with the error that the record holds."""
         if state in (State.PENDING, State.PAUSED):
             return
+        error = sa.select(jobs.c.error).where(jobs.c.id == self.claim.job).scalar_subquery()
         connection.execute(
             sa.update(attempts)
             .where(attempts.c.job == self.claim.job, attempts.c.number == self.claim.attempt)
             .values(
                 ended_at=self._tools.database.now(),
                 outcome=str(state),
-                error=asdict(error) if error else None,
+                error=error,
             )
         )
 
@@ -419,7 +453,7 @@ class JobRun:
                 state = self._move_to_revert_failed(connection, error, said)
             else:
                 state = self._move_to_end(connection, error)
-            self._end_attempt(connection, state, error)
+            self._end_attempt(connection, state)
             self._tools.dispatch.put_down(connection, self.claim, keep_posting=False)
         self._tools.dispatch.was_put_down(self.claim, keep_posting=False)
         return Ending.REVERT_FAILED if effects else Ending.REVERTED
@@ -428,7 +462,8 @@ class JobRun:
         move = self.journal.move
         move(connection, _LIVE, Cause.FAILURE, State.REVERTING, message=error.message, error=asdict(error))
         move(connection, [State.REVERTING], Cause.REVERTED, State.FAILED, **self._at_rest())
-        return move(connection, [State.CANCELLING], Cause.REVERTED, State.CANCELLED, **self._at_rest())
+        columns = self._columns(connection, State.CANCELLED)
+        return move(connection, [State.CANCELLING], Cause.REVERTED, State.CANCELLED, **columns)
 
     def _move_to_revert_failed(self, connection: sa.Connection, error: TaskError, said: str) -> State:
         return self.journal.move(
@@ -453,7 +488,7 @@ class JobRun:
         self.journal.note(history.LOG, task=name, state="warning", message=said)
 
 
-def _plain_error(error: Exception) -> TaskError:
+def _plain_error(error: BaseException) -> TaskError:
     return TaskError(None, type(error).__name__, str(error) or type(error).__name__)
 
 
@@ -464,5 +499,7 @@ def _first_error(tasks: tuple[Task, ...]) -> TaskError | None:
 
 
 def _said_of(failed: list[str], unasked: list[str]) -> str:
+    if not failed:
+        return f"could not be reverted: {', '.join(unasked)}"
     said = f"the revert of {', '.join(failed)} failed"
     return f"{said}; not reverted because of that: {', '.join(unasked)}" if unasked else said

@@ -54,7 +54,7 @@ class Conductor(base.Conductor):
         self._grace_s = grace_s
         self._settings = settings
         self._names = [spec.name for spec in registry]
-        self._runs: dict[str, JobRun] = {}  # by job id; changed only under the lock
+        self._runs: set[JobRun] = set()  # changed only under the lock
         self._runs_lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -104,28 +104,32 @@ class Conductor(base.Conductor):
     def _dispatch_job(self, job: Claim) -> futures.Future[Any]:
         run = JobRun(job, self._registry.get(job.flow), self._tools)
         with self._runs_lock:
-            self._runs[job.job] = run
+            self._runs.add(run)
         return self._pool.submit(self._run_job, run)
 
     # The loop
 
     def _loop(self, watch: Watch, max_dispatches: int | None, *, burst: bool) -> None:
         left = max_dispatches if max_dispatches is not None and max_dispatches >= 0 else None
-        while not self._stopping.is_set() and left != 0:
+        while not self._stopping.is_set():
             self._wake.clear()
             room = self._slots - len(self._runs)
-            claims = self._claim(room if left is None else min(room, left))
+            room = room if left is None else min(room, left)
+            claims = self._claim(room)
+            if claims is None:
+                continue
             for claim in claims:
                 self._dispatch_job(claim)
             if claims:
                 watch.look()
                 left = None if left is None else left - len(claims)
-            if burst and not claims and not self._runs:
+            elif (burst or left == 0) and not self._runs:
                 return
             if len(claims) < room or not room:
                 self._wake.wait(self._pause_s())
 
-    def _claim(self, room: int) -> Sequence[Claim]:
+    def _claim(self, room: int) -> Sequence[Claim] | None:
+        """Up to `room` claims; None if nobody could be asked."""
         if room <= 0:
             return ()
         try:
@@ -135,7 +139,7 @@ class Conductor(base.Conductor):
         except Unreachable as error:
             LOG.warning("waiting for %s", error)
             self._stopping.wait(_RETRY_S)
-            return ()
+            return None
 
     def _begin_anew(self) -> None:
         """The lease was lost, and every claim with it: others may have them. Go on with a new one."""
@@ -165,7 +169,7 @@ class Conductor(base.Conductor):
             self._let_go(run)
         finally:
             with self._runs_lock:
-                del self._runs[run.claim.job]
+                self._runs.remove(run)
             self._wake.set()
         return ending
 
@@ -177,11 +181,13 @@ class Conductor(base.Conductor):
 
     def _running(self) -> list[JobRun]:
         with self._runs_lock:
-            return list(self._runs.values())
+            return list(self._runs)
 
     def _journal_of(self, job: str) -> Any:
-        run = self._runs.get(job)
-        return run.journal if run else None
+        # A run that lost its claim may still be there beside the one that has it now.
+        runs = (run for run in self._running() if run.claim.job == job)
+        newest = max(runs, key=lambda run: run.claim.epoch, default=None)
+        return newest.journal if newest else None
 
     # The end
 

@@ -53,4 +53,11 @@ def read(
 
 
 def _values(line: NewLine) -> dict[str, Any]:
-    return {name: getattr(line, name) for name in NewLine.__dataclass_fields__}
+    return {name: getattr(line, name) for name in NewLine.__dataclass_fields__} | {"message": _text(line.message)}
+
+
+def _text(message: str | None) -> str | None:
+    """What tasks log may hold characters that no database stores: they are written out."""
+    if message is None:
+        return None
+    return message.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

@@ -5,6 +5,7 @@ Pure, and not thread-safe: the journal guards it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -54,7 +55,9 @@ class TaskView:
         """Take in an atom's stored state. The task, if that changed what is seen of it; else None."""
         task = self._tasks.get(name)
         state = _STATES.get(atom_state or "PENDING")
-        if task is None or state is None or self._hides(name, state, failure) or task.state == state:
+        if state is not None and self._hides(name, state, failure):
+            state = "pending"  # again, though TaskFlow had called it running
+        if task is None or state is None or task.state == state:
             return None
         changed = _moved(task, state, failure, at)
         self._tasks[name] = changed
@@ -115,7 +118,16 @@ def reverted(tasks: Iterable[Task]) -> int:
 
 def to_json(tasks: Iterable[Task]) -> list[dict[str, Any]]:
     """Tasks as the record stores them."""
-    return [asdict(task) for task in tasks]
+    return [asdict(task) | {"detail": _plain(task.detail)} for task in tasks]
+
+
+def _plain(detail: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What a task reported, in words where it is not JSON: that must not keep the record from being written."""
+    try:
+        json.dumps(detail, allow_nan=False)
+    except (TypeError, ValueError):
+        return {str(name): str(value) for name, value in (detail or {}).items()}
+    return detail
 
 
 def from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Task, ...]:

@@ -126,13 +126,15 @@ def _schema(database: Database) -> tuple[str, str]:
 def _board(client: Client) -> tuple[str, str]:
     if client.settings.board_kind == "sql":
         return OK, "sql, in the same database"
+    from jobboard.dispatch.base import reached
     from jobboard.dispatch.opening import open_dispatch
 
     dispatch = open_dispatch(client.database, client.settings)
     address = shown(client.settings.jobboard_url)
     try:
         dispatch.open()
-        postings = sum(1 for _ in dispatch.board.iterjobs(ensure_fresh=True))
+        with reached(dispatch.board):
+            postings = sum(1 for _ in dispatch.board.iterjobs(ensure_fresh=True))
     finally:
         dispatch.close()
     return OK, f"{address} answers, {postings} posting(s) on it"

@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from poster.cli import exit_codes
-from poster.cli.cancel import cancel
-from poster.cli.conductors import conductors
-from poster.cli.doctor import doctor
-from poster.cli.failures import code_of
-from poster.cli.flows import flows
-from poster.cli.history import history, logs
-from poster.cli.list_jobs import list_jobs
+from poster.cli.commands import COMMANDS
 from poster.cli.options import PosterGroup
 from poster.cli.output import say
-from poster.cli.post import post
-from poster.cli.result import result
-from poster.cli.retry import retry
-from poster.cli.shell import shell_completion
-from poster.cli.show import show
-from poster.cli.stats import stats
-from poster.cli.wait import wait
-from poster.cli.watch import watch
-
-_COMMANDS: Final[dict[str, Callable[..., int]]] = {
-    "flows": flows,
-    "post": post,
-    "list": list_jobs,
-    "show": show,
-    "watch": watch,
-    "wait": wait,
-    "cancel": cancel,
-    "retry": retry,
-    "result": result,
-    "history": history,
-    "logs": logs,
-    "stats": stats,
-    "conductors": conductors,
-    "doctor": doctor,
-    "completion": shell_completion,
-}
 
 
-@click.group(cls=PosterGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=PosterGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 def poster() -> None:
     """Post jobs, watch them, cancel them at any moment, and retry them.
 
@@ -68,10 +36,6 @@ def poster() -> None:
     """
 
 
-for _name, _command in _COMMANDS.items():
-    poster.command(_name)(_command)
-
-
 def main() -> NoReturn:
     """Run the command line, and end the process with its exit code."""
     sys.exit(run(sys.argv[1:]))
@@ -88,6 +52,8 @@ def run(words: Sequence[str]) -> int:
         say("interrupted")
         return exit_codes.INTERRUPTED
     except Exception as error:
+        from poster.cli.failures import code_of
+
         known = code_of(error)
         if known is None:
             raise

@@ -11,6 +11,7 @@ import click
 
 from jobboard.states import State
 from poster.cli import exit_codes
+from poster.cli.ends import of_ended
 from poster.cli.many import Result, ended, tell
 from poster.cli.output import Output, say
 from poster.errors import WaitTimedOut
@@ -43,7 +44,7 @@ def await_ends(
     out: Output,
     results: Sequence[Result],
     timeout_s: float | None,
-    code_of_end: Callable[[State], int] = exit_codes.of_ended,
+    code_of_end: Callable[[State], int] = of_ended,
     on_end: Callable[[Output, Result], None] = tell,
 ) -> list[Result]:
     """The same results; those that were accepted replaced by how their jobs ended, each told as it comes.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from poster.cli import exit_codes, session
+from poster.cli import session
 from poster.cli.awaiting import await_ends
+from poster.cli.ends import of_cancelled
 from poster.cli.many import finish, on_each, told
 from poster.cli.options import jobs_argument, wait_options
 
@@ -30,5 +31,5 @@ def cancel(jobs: tuple[str, ...], reason: str | None, wait: bool, wait_timeout: 
     with session.open_client() as client:
         results = told(out, on_each(client, jobs, lambda job: client.cancel(job, reason)))
         if wait or wait_timeout is not None:
-            results = await_ends(client, out, results, wait_timeout, exit_codes.of_cancelled)
+            results = await_ends(client, out, results, wait_timeout, of_cancelled)
     return finish(out, results)

@@ -9,7 +9,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from poster.cli import session
-from poster.cli.failures import code_of
 
 if TYPE_CHECKING:
     from poster.client import Client
@@ -56,6 +55,8 @@ def _asked(ctx: click.Context, ask: Callable[[Client], Iterable[CompletionItem]]
         with ctx.scope(cleanup=False), session.open_client() as client:
             return list(ask(client))
     except Exception as error:
+        from poster.cli.failures import code_of
+
         if code_of(error) is None:
             raise
         return []  # a shell that waits for words has no use for a message

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from jobboard.states import State
-
 DONE: Final = 0  # done as asked; an awaited job completed
 JOB_FAILED: Final = 1  # the job failed, or a revert did
 WRONG_USAGE: Final = 2  # wrong usage, wrong arguments, an ambiguous prefix, a setting without a usable value
@@ -17,29 +15,6 @@ JOB_CANCELLED: Final = 6  # the awaited job was cancelled; what `cancel --wait` 
 WAIT_TIMED_OUT: Final = 124  # as of `timeout`: the jobs go on
 INTERRUPTED: Final = 130  # Ctrl-C, as of a shell: the jobs go on
 OUTPUT_CLOSED: Final = 141  # who read our output went away (`poster list | head`), as a shell tells of any program
-
-_OF_ENDED: Final = {
-    State.COMPLETED: DONE,
-    State.FAILED: JOB_FAILED,
-    State.REVERT_FAILED: JOB_FAILED,
-    State.CANCELLED: JOB_CANCELLED,
-}
-_OF_CANCELLED: Final = {
-    State.CANCELLED: DONE,
-    State.FAILED: JOB_FAILED,
-    State.REVERT_FAILED: JOB_FAILED,
-    State.COMPLETED: REFUSED,  # someone retried it meanwhile
-}
-
-
-def of_ended(state: State) -> int:
-    """How waiting for a job ends."""
-    return _OF_ENDED[state]
-
-
-def of_cancelled(state: State) -> int:
-    """How waiting for a job ends that was asked to be cancelled."""
-    return _OF_CANCELLED[state]
 
 
 def worst(codes: Iterable[int]) -> int:

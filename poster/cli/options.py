@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import click
 
 from poster.cli import completion, session, words
+from poster.cli.commands import LazyCommand
 from poster.cli.exit_codes import OUTPUT_CLOSED
 from poster.cli.output import drop_output
 
@@ -67,8 +68,23 @@ class PosterGroup(_WithSettings, click.Group):
 
     command_class = PosterCommand
 
+    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = lazy
+
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command, imported now."""
+        if name in self._lazy and name not in self.commands:
+            self.command(name)(self._lazy[name].load())
+        return super().get_command(ctx, name)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All commands, none of them imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.told) for name, command in self._lazy.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Click would end with 1, "the job failed", when who reads our output goes away."""

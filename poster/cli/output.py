@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,8 +111,10 @@ def _styled(part: Part) -> Styled:
 
 def standard_output(*, as_json: bool) -> Output:
     """Standard output as it is here: a terminal or not, with colours or not."""
+    from shutil import get_terminal_size
+
     terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    size = shutil.get_terminal_size()
+    size = get_terminal_size()
     return Output(
         json=as_json,
         terminal=terminal,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -30,6 +29,8 @@ def keep_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 
 def open_client() -> Client:
     """A client with the settings of the command line and the environment; a context manager."""
+    import logging
+
     from jobboard.settings import read_settings
     from poster.client import Client
 

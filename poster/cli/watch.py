@@ -9,6 +9,7 @@ import click
 from poster.cli import completion, exit_codes, session, words
 from poster.cli.awaiting import left_alone
 from poster.cli.changes import JOB, Change, changes
+from poster.cli.ends import of_ended
 from poster.cli.output import GAP, Output, Part, dim, say
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _watch_one(out: Output, client: Client, job: str) -> int:
     with left_alone([job], "watch", "wait"):
         looks = client.watch(job)
         last = _draw_one(out, looks) if out.live else _print_one(out, looks)
-    return exit_codes.of_ended(last.state)
+    return of_ended(last.state)
 
 
 def _draw_one(out: Output, looks: Iterator[Job]) -> Job:

@@ -108,15 +108,22 @@ def number(value: object) -> str:
     return str(value)
 
 
+def amount(value: object) -> str:
+    """A number that need not be exact: `1,200`, `45.5 M`, `12.3 G`."""
+    if isinstance(value, int | float) and value >= 10_000_000:
+        return f"{value / 1e9:.1f} G" if value >= 1e10 else f"{value / 1e6:.1f} M"
+    return number(value)
+
+
 def detail(reported: dict[str, Any] | None) -> str:
     """What a task reports: `1,200 / 6,000`, and whatever else it says."""
     if not reported:
         return ""
     rest = {name: value for name, value in reported.items() if name not in ("done", "total")}
-    words = [f"{name} {number(value)}" for name, value in rest.items() if value is not None]
+    words = [f"{name} {amount(value)}" for name, value in rest.items() if value is not None]
     if reported.get("done") is not None:
-        of = f" / {number(reported['total'])}" if reported.get("total") is not None else ""
-        words.insert(0, number(reported["done"]) + of)
+        of = f" / {amount(reported['total'])}" if reported.get("total") is not None else ""
+        words.insert(0, amount(reported["done"]) + of)
     return ", ".join(words)
 
 

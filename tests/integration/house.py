@@ -83,7 +83,8 @@ class House:
     settings: Settings
     registry: Registry = field(default_factory=Registry)
     calls: list[str] = field(default_factory=list)
-    dispatch: Callable[[], Dispatch] | None = None
+    conductors_database: Database | None = None  # None: the same
+    dispatch: Callable[[], Dispatch] | None = None  # None: as the settings say
 
     @property
     def records(self) -> Records:
@@ -109,10 +110,9 @@ class House:
     # Conductors
 
     def make(self, name: str = "one", *, slots: int = 4, grace_s: float = 5.0) -> Conductor:
-        dispatch = self.dispatch() if self.dispatch else open_dispatch(self.database, self.settings)
-        return Conductor(
-            self.database, dispatch, self.registry, self.settings, slots=slots, name=name, grace_s=grace_s
-        )
+        database = self.conductors_database or self.database
+        dispatch = self.dispatch() if self.dispatch else open_dispatch(database, self.settings)
+        return Conductor(database, dispatch, self.registry, self.settings, slots=slots, name=name, grace_s=grace_s)
 
     @contextlib.contextmanager
     def running(self, name: str = "one", *, run: dict[str, Any] | None = None, **how: Any) -> Iterator[Conductor]:
@@ -190,7 +190,7 @@ class House:
         assert row["finished_at"] is not None
         assert [posting for posting in self.rows(postings) if posting["job"] == job] == []
 
-    def conductors(self) -> list[str]:
+    def names_of_conductors(self) -> list[str]:
         return [row.name for row in list_conductors(self.database)]
 
 

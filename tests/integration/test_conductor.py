@@ -203,10 +203,10 @@ UNSTORABLE = {
     "nan": (lambda _: {"x": math.nan}, "Unstorable", "result.x is nan"),
     "nul": (lambda _: "a\0b", "Unstorable", "NUL"),
     "surrogate": (lambda _: "\ud800", "Unstorable", "surrogate"),
-    "large": (lambda _: "x" * 2_000_000, "Unstorable", "2,000,002 bytes"),
+    "large": (lambda _: "x" * 2_000_000, "Unstorable", "more than the 1,000,000 bytes"),
     "arguments": (raises(ValueError(object())), "ValueError", "object object"),
     "exit": (raises(SystemExit(3)), "TaskError", "SystemExit: 3"),
-    "words": (raises(Silent()), "TaskError", "Silent (its message cannot be stored)"),
+    "words": (raises(Silent()), "TaskError", "Silent (its message cannot be read)"),
     "chain": (with_base_exception_below, "TimeoutError", "too slow"),
     "null-byte": (raises(ValueError("a\0b")), "TaskError", "ValueError"),
 }
@@ -560,21 +560,18 @@ class AtSeal(Database):
 
     def __init__(self, url: str) -> None:
         super().__init__(create_engine(url))
-        self.before: Callable[[], None] = lambda: None
-        self.after: Callable[[], None] = lambda: None
+        self.before: Callable[[], Any] = lambda: None
+        self.after: Callable[[], Any] = lambda: None
 
-    def write(self) -> Any:
-        return super().write() if not _in_seal() else self._sealing()
-
-    def _sealing(self) -> Any:
-        @contextlib.contextmanager
-        def sealing() -> Iterator[sa.Connection]:
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        sealing = _in_seal()
+        if sealing:
             self.before()
-            with super(AtSeal, self).write() as connection:
-                yield connection
+        with super().write() as connection:
+            yield connection
+        if sealing:
             self.after()
-
-        return sealing()
 
 
 def _in_seal() -> bool:
@@ -585,7 +582,7 @@ def _in_seal() -> bool:
 @pytest.fixture
 def at_seal(house: House, database_url: str) -> Iterator[AtSeal]:
     database = AtSeal(database_url)
-    house.database = database
+    house.conductors_database = database
     house.flow(lambda: [house.step("a"), house.step("b")])
     yield database
     database.close()
@@ -661,7 +658,7 @@ def test_a_cancel_during_the_seals_transaction_waits_and_is_refused(house, at_se
 
     told: list[str] = []
     asked, cancel = threading.Event(), threading.Thread(target=ask)
-    house.dispatch = lambda: Slow(house.database, SqlJobBoard("countermand", {}, database=house.database))
+    house.dispatch = lambda: Slow(at_seal, SqlJobBoard("countermand", {}, database=at_seal))
     job = house.post()
     house.drain()
     cancel.join(10)
@@ -833,13 +830,13 @@ def test_a_burst_ends_when_nothing_is_left_to_do_now(house):
     house.drain(slots=2)
     assert {house.get(job).state for job in posted} == {S.COMPLETED}
     assert house.get(later).state is S.PENDING
-    assert house.conductors() == []
+    assert house.names_of_conductors() == []
 
 
 def test_a_conductor_without_flows_waits(house):
     with house.running():
-        until(lambda: house.conductors() == ["one"], what="its row")
-    assert house.conductors() == []
+        until(lambda: house.names_of_conductors() == ["one"], what="its row")
+    assert house.names_of_conductors() == []
 
 
 def test_two_conductors_share_the_work(house):

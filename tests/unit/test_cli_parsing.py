@@ -24,6 +24,8 @@ from jobboard.states import ENDED, State
 from poster.cli import exit_codes, words
 from poster.cli import poster as group
 from poster.cli.changes import changes
+from poster.cli.commands import COMMANDS
+from poster.cli.ends import of_cancelled, of_ended
 from poster.cli.failures import code_of
 from poster.cli.options import Since
 from poster.cli.output import Output, Styled
@@ -237,11 +239,11 @@ class TestExitCodes:
         [("completed", 0, 5), ("failed", 1, 1), ("revert_failed", 1, 1), ("cancelled", 6, 0)],
     )
     def test_of_ended_jobs(self, state, waited, cancelled):
-        assert exit_codes.of_ended(State(state)) == waited
-        assert exit_codes.of_cancelled(State(state)) == cancelled
+        assert of_ended(State(state)) == waited
+        assert of_cancelled(State(state)) == cancelled
 
     def test_every_end_has_one(self):
-        assert {exit_codes.of_ended(state) for state in ENDED} == {0, 1, 6}
+        assert {of_ended(state) for state in ENDED} == {0, 1, 6}
 
     def test_the_worst_of_many(self):
         assert exit_codes.worst([0, 1, 6, 5]) == 6
@@ -249,19 +251,21 @@ class TestExitCodes:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("name", list(group.commands))
+    @pytest.mark.parametrize("name", COMMANDS)
     def test_every_command_has_examples_and_takes_the_settings(self, name):
         said = CliRunner().invoke(group, [name, "--help"]).output
         assert "Examples:" in said
         for flag in ("--json", "--database-url", "--jobboard-url", "--flows", "--home"):
             assert flag in said
 
-    @pytest.mark.parametrize("name", list(group.commands))
+    @pytest.mark.parametrize("name", COMMANDS)
     def test_what_it_does_fits_into_the_list_of_commands(self, name):
-        assert "..." not in group.commands[name].get_short_help_str(80 - len("  conductors    "))
+        sentence = COMMANDS[name].told
+        assert len(sentence) <= 80 - len("  conductors    ")
+        assert (COMMANDS[name].load().__doc__ or "").splitlines()[0] == sentence
 
     def test_what_comes_later_is_not_there_yet(self):
-        assert not {"pause", "resume", "delete", "purge", "graph", "serve", "token"} & set(group.commands)
+        assert not {"pause", "resume", "delete", "purge", "graph", "serve", "token"} & set(COMMANDS)
 
 
 class TestWords:
@@ -297,6 +301,7 @@ class TestWords:
             (None, ""),
             ({"done": 1200, "total": 6000}, "1,200 / 6,000"),
             ({"done": 1200, "total": None}, "1,200"),
+            ({"done": 45_524_288, "total": 18_000_000_000}, "45.5 M / 18.0 G"),
             ({"done": 1, "total": 2, "file": "x"}, "1 / 2, file x"),
             ({"speed": 1234.5678}, "speed 1,234.57"),
         ],

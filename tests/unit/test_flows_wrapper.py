@@ -839,10 +839,6 @@ def test_a_revert_reports_too_and_taskflows_own_calls_do_not() -> None:
 def test_without_a_conductor_progress_goes_to_taskflows_storage() -> None:
     seen: list[Any] = []
 
-    class Look(taskflow_task.Task):
-        def execute(self) -> None:
-            raise ValueError
-
     def work(task: Work) -> None:
         task.update_progress(0.25, done=1, what={3})
         seen.append((engine.storage.get_task_progress("work"), engine.storage.get_task_progress_details("work")))

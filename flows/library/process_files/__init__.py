@@ -1,7 +1,5 @@
 """The flow `process_files`: pack a folder into a verified archive."""
 
-# ruff: noqa: ARG001 - the tasks get the arguments, by name
-
 from __future__ import annotations
 
 from pathlib import Path

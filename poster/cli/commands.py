@@ -1,0 +1,42 @@
+"""The commands, in the order one needs them. Each is imported when it is run: `poster --help` waits for none."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class LazyCommand(NamedTuple):
+    """Where a command is, and the first sentence of its help."""
+
+    place: str  # module:function
+    told: str
+
+    def load(self) -> Callable[..., Any]:
+        """The function."""
+        module, _, function = self.place.partition(":")
+        loaded: Callable[..., Any] = getattr(import_module(f"poster.cli.{module}"), function)
+        return loaded
+
+
+COMMANDS: Final = {
+    "flows": LazyCommand("flows:flows", "List the flows, or show one with its parameters."),
+    "post": LazyCommand("post:post", "Post a job and print its id; or many, with --from."),
+    "list": LazyCommand("list_jobs:list_jobs", "List jobs, newest first."),
+    "show": LazyCommand("show:show", "Show a job: error, state, tasks, what to do next."),
+    "watch": LazyCommand("watch:watch", "Watch a job until it ends, or all jobs that run."),
+    "wait": LazyCommand("wait:wait", "Wait until jobs have ended."),
+    "cancel": LazyCommand("cancel:cancel", "Cancel jobs, and revert what they did."),
+    "retry": LazyCommand("retry:retry", "Begin a new attempt of failed or cancelled jobs."),
+    "result": LazyCommand("result:result", "Show the results of a completed job."),
+    "history": LazyCommand("history:history", "Show what happened to a job, line by line."),
+    "logs": LazyCommand("history:logs", "Show what a job's tasks logged."),
+    "stats": LazyCommand("stats:stats", "Count jobs by state and flow."),
+    "conductors": LazyCommand("conductors:conductors", "Show the conductors and what they run."),
+    "doctor": LazyCommand("doctor:doctor", "Check settings, flows, database, board, conductors."),
+    "completion": LazyCommand("shell:shell_completion", "Print a script for a shell's completion."),
+}
+"""A test holds the sentences against the functions' own."""
