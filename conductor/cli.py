@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
+import threading
+from concurrent import futures
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -58,47 +59,83 @@ def run(slots: int, name: str | None, burst: bool, grace: str, log_level: str, *
     from conductor.job_log import set_up_logging
 
     set_up_logging(log_level)
+    stop = Stop()
     settings, grace_s = _read(grace, flags)
-    database = _open(settings)
-    try:
-        conductor = _make(database, settings, slots, name, grace_s)
-        _on_signals(conductor)
-        _run(conductor, burst=burst)
-    finally:
-        database.close()
+    # In a thread: a signal's handler must not wait for a lock that the code it interrupts holds.
+    with futures.ThreadPoolExecutor(1, thread_name_prefix="conductor") as thread:
+        thread.submit(_serve, stop, settings, slots, name, grace_s, burst=burst).result()
     sys.stdout.flush()
     # Threads of tasks that ignore their interruption must not hold the process.
     os._exit(0)
 
 
+class Stop:
+    """The first SIGTERM or Ctrl-C asks for the end, the second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._conductor: Conductor | None = None
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def tell(self, conductor: Conductor) -> None:
+        """Stop this one when it is asked for, or was already."""
+        self._conductor = conductor
+        if self.asked.is_set():
+            conductor.stop()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked.is_set():
+            os._exit(SECOND_SIGNAL)
+        self.asked.set()
+        if self._conductor is not None:
+            self._conductor.stop()
+
+
+def _serve(stop: Stop, settings: Settings, slots: int, name: str | None, grace_s: float, *, burst: bool) -> None:
+    database = _open(stop, settings)
+    if database is None:
+        return
+    try:
+        conductor = _make(database, settings, slots, name, grace_s)
+        stop.tell(conductor)
+        _run(stop, conductor, burst=burst)
+    finally:
+        database.close()
+
+
 def _read(grace: str, flags: dict[str, Any]) -> tuple[Settings, float]:
     from flows.discovery import load_flows
     from flows.errors import FlowsError
+    from flows.interrupt.child import preload
     from jobboard.errors import SettingError
     from jobboard.settings import parse_duration, read_settings
 
     try:
         settings = read_settings(**flags)
         load_flows(settings.flows)
-        return settings, parse_duration(grace)
-    except (SettingError, FlowsError, ValueError) as error:
+        preload(settings.flows)
+    except (SettingError, FlowsError) as error:
         _fail(str(error))
-        raise
+    try:
+        return settings, parse_duration(grace)
+    except ValueError as error:
+        _fail(f"--grace={grace}: {error}")
 
 
-def _open(settings: Settings) -> Database:
-    """The database; waits for one that cannot be reached, and says so."""
+def _open(stop: Stop, settings: Settings) -> Database | None:
+    """The database; waits for one that cannot be reached, and says so. None if the end was asked for meanwhile."""
     from jobboard.database import open_database
     from jobboard.errors import DatabaseTooNew, SettingError, Unreachable
 
-    while True:
+    while not stop.asked.is_set():
         try:
             return open_database(settings.database_url)
         except Unreachable as error:
-            click.echo(f"conductor: waiting for {error}", err=True)
-            time.sleep(_RETRY_S)
+            _wait(stop, error)
         except (SettingError, DatabaseTooNew) as error:
             _fail(str(error))
+    return None
 
 
 def _make(database: Database, settings: Settings, slots: int, name: str | None, grace_s: float) -> Conductor:
@@ -111,34 +148,26 @@ def _make(database: Database, settings: Settings, slots: int, name: str | None, 
         dispatch = open_dispatch(database, settings)
     except SettingError as error:
         _fail(str(error))
-        raise
     return Conductor(database, dispatch, REGISTRY, settings, slots=slots, name=name, grace_s=grace_s)
 
 
-def _run(conductor: Conductor, *, burst: bool) -> None:
+def _run(stop: Stop, conductor: Conductor, *, burst: bool) -> None:
     from jobboard.errors import Unreachable
 
-    while True:
+    while not stop.asked.is_set():
         try:
-            return conductor.run(burst=burst)
+            conductor.run(burst=burst)
         except Unreachable as error:
-            click.echo(f"conductor: waiting for {error}", err=True)
-            time.sleep(_RETRY_S)
+            _wait(stop, error)
+        else:
+            return
 
 
-def _on_signals(conductor: Conductor) -> None:
-    seen: list[int] = []
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if seen:
-            os._exit(SECOND_SIGNAL)
-        seen.append(number)
-        conductor.stop()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+def _wait(stop: Stop, error: Exception) -> None:
+    click.echo(f"conductor: waiting for {error}", err=True)
+    stop.asked.wait(_RETRY_S)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     click.echo(f"conductor: {message}", err=True)
     sys.exit(WRONG_SETTINGS)

@@ -135,7 +135,8 @@ class Conductor(base.Conductor):
         try:
             if not self._dispatch.alive:
                 self._begin_anew()
-            return self._dispatch.claim(self._owner, self._names, room)
+            busy = {run.claim.job for run in self._running()}
+            return self._dispatch.claim(self._owner, self._names, room, busy=busy)
         except Unreachable as error:
             LOG.warning("waiting for %s", error)
             self._stopping.wait(_RETRY_S)
@@ -184,10 +185,7 @@ class Conductor(base.Conductor):
             return list(self._runs)
 
     def _journal_of(self, job: str) -> Any:
-        # A run that lost its claim may still be there beside the one that has it now.
-        runs = (run for run in self._running() if run.claim.job == job)
-        newest = max(runs, key=lambda run: run.claim.epoch, default=None)
-        return newest.journal if newest else None
+        return next((run.journal for run in self._running() if run.claim.job == job), None)
 
     # The end
 

@@ -24,6 +24,10 @@ LOG = logging.getLogger(__name__)
 Phase = Literal["execute", "revert"]
 
 
+Run = Callable[[Callable[[], Any]], Any]
+"""The way in which a task's own code is run, so that it can be stopped."""
+
+
 class AtBorder(Protocol):
     """What the border needs of a task, beside its code."""
 
@@ -32,8 +36,8 @@ class AtBorder(Protocol):
     interrupted: bool  # it was interrupted in this run of execute
 
 
-def execute(task: AtBorder, context: RunContext, code: Callable[[], Any]) -> Any:
-    """Run `code`, the task's own `execute`, and give its result as plain JSON data.
+def execute(task: AtBorder, context: RunContext, code: Callable[[], Any], run: Run) -> Any:
+    """Have `run` run `code`, the task's own `execute`, and give its result as plain JSON data.
 
     Raises `NotStarted` if the flag is up already, `JobCancelled` if it goes up meanwhile, else what the
     code raised, storable. A call from inside of the task itself, such as `super().execute()`, just runs.
@@ -44,13 +48,13 @@ def execute(task: AtBorder, context: RunContext, code: Callable[[], Any]) -> Any
         raise _not_started(task, context) from None
     task.interrupted = False
     with _in_phase(task, context, "execute"):
-        result, error = _outcome(lambda: check_result(task.name, code(), context.max_result_bytes))
+        result, error = _outcome(lambda: check_result(task.name, run(code), context.max_result_bytes))
     error = _verdict(task, context, error)
     return _passed(result, error)
 
 
-def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result: object) -> Any:
-    """Run `code`, the task's own `revert`, shielded: nothing in it is interrupted by the flag.
+def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result: object, run: Run) -> Any:
+    """Have `run` run `code`, the task's own `revert`, shielded: nothing in it is interrupted by the flag.
 
     It is not run for a task that never began: what it would remove is not this job's.
     """
@@ -59,7 +63,7 @@ def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result:
     if _is_inside(task) and task.phase == "revert":
         return code()
     with _in_phase(task, context, "revert"):
-        returned, error = _outcome(code)
+        returned, error = _outcome(lambda: run(code))
     _passed(returned, error)
     try:
         return check_result(task.name, returned, context.max_result_bytes)

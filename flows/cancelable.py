@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
+import logging
 import operator
+import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from taskflow import task as taskflow_task
@@ -16,8 +20,12 @@ from taskflow import task as taskflow_task
 from flows import border
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted, InvalidFlow
+from flows.interrupt.command import KILL_AFTER_S, Completed, run_command
+from flows.interrupt.stoppable import Interrupt, stoppable, to_its_end
 from flows.run_context import NOWHERE, RunContext, TaskReport
 from flows.storable import plain_detail
+
+LOG = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -42,6 +50,18 @@ class CancelableTask(taskflow_task.Task):
 
     irreversible: ClassVar[bool] = False
     """Its effect cannot be undone: people are told so before they cancel."""
+
+    interrupt: Interrupt = "checkpoint"
+    """How `execute` is stopped if it does not look at the flag by itself.
+
+    "checkpoint": not at all. "thread": the interruption is raised inside of pure Python code, wherever it is;
+    a C call has to return first. "process": `execute` runs in a child process, which is terminated and, after
+    `kill_after` seconds, killed, whatever it does; the task, its arguments and its result must be picklable. An
+    `async def execute` is always cancelled at its `await`.
+    """
+
+    kill_after: float = KILL_AFTER_S
+    """Seconds between asking a child process to end and killing it."""
 
     phase: border.Phase | None = None
     interrupted = False
@@ -126,6 +146,49 @@ class CancelableTask(taskflow_task.Task):
         else:
             self.notifier.notify(taskflow_task.EVENT_UPDATE_PROGRESS, {"progress": within, **detail})
 
+    def run(
+        self,
+        args: Sequence[str | os.PathLike[str]],
+        *,
+        cwd: str | Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        check: bool = True,
+        kill_after: float = KILL_AFTER_S,
+    ) -> Completed:
+        """Run a command, without a shell, and have each line it writes in the job's log.
+
+        Blocks until it has ended. When the job is to stop, the command and all that it started are terminated,
+        and killed `kill_after` seconds later; then the interruption is raised. Inside `revert` it runs to its
+        end. Raises `CommandFailed` for a code other than 0 unless `check` is False, and `OSError` if it cannot
+        be started. `output` of what it returns holds the last 1,000 lines.
+        """
+        mine = contextvars.copy_context()  # the lines come in another thread, and belong to this task
+        try:
+            return run_command(
+                args,
+                token=None if self.phase == "revert" else self._token,
+                on_line=lambda line: mine.run(LOG.info, "%s", line),
+                cwd=cwd,
+                env=env,
+                stdin=stdin,
+                check=check,
+                kill_after_s=kill_after,
+            )
+        except Interrupted:
+            self.interrupted = True
+            raise
+
+    def on_cancel(self) -> None:
+        """Called once, in another thread, when the job is to stop while `execute` runs; does nothing by itself.
+
+        For work that never looks at the flag but ends when something is taken away from it: close the socket,
+        abort the request, stop the device. It must not block. What `execute` then raises counts as the
+        interruption.
+        """
+
+    no_on_cancel = staticmethod(on_cancel)
+
     def _report_count(self, done: int, expected: int) -> None:
         total = max(done, expected) if expected else None
         self.update_progress(done / total if total else 0.0, done=done, total=total)
@@ -178,12 +241,15 @@ def snake_case(name: str) -> str:
 # What stands round each method that TaskFlow calls
 
 
-def _at_execute(task: _Bound, code: Callable[[], Any], _arguments: dict[str, Any]) -> Any:
-    return border.execute(task, task._context, code)  # noqa: SLF001 - the wrapper is part of the class
+def _at_execute(task: _Bound, code: Callable[[], Any], arguments: dict[str, Any]) -> Any:
+    def run(code: Callable[[], Any]) -> Any:
+        return stoppable(task, code, arguments) if isinstance(task, CancelableTask) else code()
+
+    return border.execute(task, task._context, code, run)  # noqa: SLF001 - the wrapper is part of the class
 
 
 def _at_revert(task: _Bound, code: Callable[[], Any], arguments: dict[str, Any]) -> Any:
-    return border.revert(task, task._context, code, arguments.get("result"))  # noqa: SLF001
+    return border.revert(task, task._context, code, arguments.get("result"), to_its_end)  # noqa: SLF001
 
 
 def _before(_task: _Bound, code: Callable[[], Any], _arguments: dict[str, Any]) -> Any:
@@ -247,8 +313,8 @@ def _refuse_what_hides_its_result(cls: type, name: str, function: object) -> Non
         raise InvalidFlow(f"{cls.__name__}.{name} is a {type(function).__name__}: write it as a plain method")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidFlow(f"{cls.__name__}.{name} is a generator: return a value instead of yielding")
-    if inspect.iscoroutinefunction(function):
-        raise InvalidFlow(f"{cls.__name__}.{name} is a coroutine function: run the loop inside a plain method")
+    if inspect.iscoroutinefunction(function) and name not in ("execute", "revert"):
+        raise InvalidFlow(f"{cls.__name__}.{name} is a coroutine function: only execute and revert can be")
 
 
 def _refuse_what_takes_no_result(cls: type, raw: Any) -> None:

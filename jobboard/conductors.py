@@ -33,11 +33,12 @@ class Registration:
     lease_s: float
 
     def enter(self) -> None:
-        """Write the row, and remove rows of conductors that have been dead for long."""
+        """Write the row, also over an earlier one, and remove rows of conductors that have been dead for long."""
         host, pid, _ = self.owner.id.rsplit(":", 2)
         with self.database.write() as connection:
             long_ago = self.database.server_after(-_KEPT_S)
-            connection.execute(sa.delete(conductors).where(conductors.c.expires_at < long_ago))
+            old = sa.or_(conductors.c.expires_at < long_ago, conductors.c.owner == self.owner.id)
+            connection.execute(sa.delete(conductors).where(old))
             connection.execute(
                 sa.insert(conductors).values(
                     owner=self.owner.id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -101,8 +102,9 @@ class Database:
         except (sa_exc.OperationalError, sa_exc.InterfaceError, sa_exc.TimeoutError) as error:
             raise Unreachable(f"database {self.address}: {first_line(error)}") from error
         except sa_exc.DBAPIError as error:
-            if not error.connection_invalidated:
+            if not error.connection_invalidated and type(error) is not sa_exc.DatabaseError:
                 raise
+            # The bare class is what a file that is no SQLite database gives.
             raise Unreachable(f"database {self.address}: {first_line(error)}") from error
 
 
@@ -167,11 +169,12 @@ def create_engine(url: str) -> sa.Engine:
 def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
-    except sa_exc.ArgumentError as error:
+    except (sa_exc.ArgumentError, ValueError):  # the second: of a port that is no number
+        shown = re.sub(r"(?<=:)[^:@/]*(?=@)", "***", url)
         raise SettingError(
-            f"{url!r} is not a database address: use sqlite:////path/to/file.db "
+            f"{shown!r} is not a database address: use sqlite:////path/to/file.db "
             "or postgresql://user:password@host/name"
-        ) from error
+        ) from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise SettingError(f"database {parsed.get_backend_name()!r} is not supported: use sqlite or postgresql")
     if parsed.get_backend_name() == "sqlite" and not _is_file(parsed):

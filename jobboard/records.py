@@ -122,7 +122,7 @@ class Records:
 
     def retry(self, job: str, *, by: str) -> Job:
         """Begin a new attempt of a failed or cancelled job. Raises `NoSuchJob`, `Refused`."""
-        return self._request(job, by, lambda row, _now: _decide_retry(row, on_board=self._board is not None))
+        return self._request(job, by, lambda row, now: _decide_retry(row, now, on_board=self._board is not None))
 
     def _request(self, job: str, by: str, decide: Any) -> Job:
         while True:
@@ -287,9 +287,10 @@ def _decide_cancel(
     return decision, columns, said_of_cancel(by, reason)
 
 
-def _decide_retry(row: sa.RowMapping, *, on_board: bool) -> tuple[Decision, dict[str, Any], str]:
+def _decide_retry(row: sa.RowMapping, now: datetime, *, on_board: bool) -> tuple[Decision, dict[str, Any], str]:
     decision = decisions.on_retry(State(row["state"]))
     columns = next_attempt(row["attempt"]) | {
+        "due_at": now,
         "retries_left": row["max_retries"],
         "posting": str(uuid4()) if on_board and row["max_running"] is None else None,
     }

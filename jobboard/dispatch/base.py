@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,10 +43,11 @@ class Dispatch(ABC):
         """Whether the claims still hold. Once False it stays so, until `open` is called again."""
 
     @abstractmethod
-    def claim(self, owner: Owner, flows: Sequence[str], limit: int) -> list[Claim]:
+    def claim(self, owner: Owner, flows: Sequence[str], limit: int, *, busy: Collection[str] = ()) -> list[Claim]:
         """Put on the board what is due, and claim up to `limit` jobs of these flows, first served first.
 
-        Raises `Unreachable`.
+        `busy` are jobs that must not be claimed: this conductor is not done with them yet, also if it has lost its
+        claim. Raises `Unreachable`.
         """
 
     @abstractmethod

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jobboard.database import Database
-from jobboard.dispatch.base import Dispatch
 from jobboard.errors import SettingError
 from jobboard.records import Records
 from jobboard.settings import Settings
+
+if TYPE_CHECKING:
+    from jobboard.dispatch.base import Dispatch  # brings TaskFlow along, which a poster does not need
 
 BOARD = "countermand"
 """The name of our board: on the `sql` board's table, and as a folder on the others."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -41,13 +41,13 @@ class SqlDispatch(Dispatch):
         """Whether the board's session lives."""
         return bool(self.board.session is not None and self.board.session.alive)
 
-    def claim(self, owner: Owner, flows: Sequence[str], limit: int) -> list[Claim]:
+    def claim(self, owner: Owner, flows: Sequence[str], limit: int, *, busy: Collection[str] = ()) -> list[Claim]:
         """Feed and claim in one transaction."""
         if self.board.session is None:
             raise Unreachable("the board is not connected")
         with self._database.write() as connection:
             self._feed(connection)
-            taken = self._take_postings(connection, owner, flows, limit)
+            taken = self._take_postings(connection, owner, flows, limit, busy)
             return claims.take(connection, self._database, owner, taken, {}) if taken else []
 
     def free_dead_claims(self) -> int:
@@ -72,7 +72,7 @@ class SqlDispatch(Dispatch):
             connection.execute(sa.insert(postings), [posting_row(self.board.name, row, now) for row in due])
 
     def _take_postings(
-        self, connection: sa.Connection, owner: Owner, flows: Sequence[str], limit: int
+        self, connection: sa.Connection, owner: Owner, flows: Sequence[str], limit: int, busy: Collection[str]
     ) -> list[str]:
         # Records are locked before postings, as everywhere: two orders would be a deadlock.
         free = (
@@ -83,6 +83,7 @@ class SqlDispatch(Dispatch):
                 postings.c.session.is_(None),
                 postings.c.trashed_at.is_(None),
                 postings.c.name.in_(list(flows)),
+                postings.c.job.not_in(list(busy)),
             )
             .order_by(postings.c.priority, postings.c.seq)
             .limit(limit)

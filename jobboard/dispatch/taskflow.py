@@ -7,8 +7,9 @@ board is told, and the board's posting carries that id: whatever a crash leaves 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Any
+import time
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 from taskflow import exceptions
@@ -17,6 +18,7 @@ from jobboard import claims, conductors, feeder
 from jobboard.claims import Claim, Owner
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch, reached
+from jobboard.errors import Unreachable
 from jobboard.models import PRIORITIES
 from jobboard.schema import jobs
 from jobboard.states import AT_REST
@@ -26,6 +28,8 @@ LOG = logging.getLogger(__name__)
 WINDOW = 100
 """How many postings the board is kept supplied with, at least."""
 
+_POSTED_S: Final = 2.0  # from giving a record its posting's id to the posting, at most
+
 
 class TaskflowDispatch(Dispatch):
     """Any TaskFlow `JobBoard`, with the records in a database beside it."""
@@ -33,6 +37,7 @@ class TaskflowDispatch(Dispatch):
     def __init__(self, database: Database, board: Any) -> None:
         self._database = database
         self.board = board
+        self._missing_since: dict[str, float] = {}  # by the posting's id
 
     def open(self) -> None:
         """Connect the board's client."""
@@ -49,11 +54,11 @@ class TaskflowDispatch(Dispatch):
         """Whether the board's session lives."""
         return bool(getattr(self.board, "alive", self.board.connected))
 
-    def claim(self, owner: Owner, flows: Sequence[str], limit: int) -> list[Claim]:
+    def claim(self, owner: Owner, flows: Sequence[str], limit: int, *, busy: Collection[str] = ()) -> list[Claim]:
         """Feed the board, then claim one posting after the other."""
         with reached(self.board):
             self._feed()
-            return self._claim(owner, frozenset(flows), limit)
+            return self._claim(owner, frozenset(flows), limit, busy)
 
     def free_dead_claims(self) -> int:
         """The server does that when a session ends."""
@@ -86,7 +91,10 @@ class TaskflowDispatch(Dispatch):
             )
 
     def _missing(self, on_board: set[str | None]) -> list[sa.RowMapping]:
-        """Records whose posting did not reach the board, or was removed by someone else."""
+        """Records whose posting did not reach the board, or was removed by someone else.
+
+        Another conductor may be about to post what it has just taken: only what stays missing is posted again.
+        """
         waits = sa.and_(
             jobs.c.posting.is_not(None),
             jobs.c.posting.not_in([uuid for uuid in on_board if uuid]),
@@ -94,25 +102,39 @@ class TaskflowDispatch(Dispatch):
             jobs.c.state.not_in([str(state) for state in AT_REST]),
         )
         with self._database.read() as connection:
-            return list(connection.execute(sa.select(jobs).where(waits).limit(WINDOW)).mappings())
+            rows = list(connection.execute(sa.select(jobs).where(waits).limit(WINDOW)).mappings())
+        now = time.monotonic()
+        self._missing_since = {row["posting"]: self._missing_since.get(row["posting"], now) for row in rows}
+        return [row for row in rows if now - self._missing_since[row["posting"]] >= _POSTED_S]
 
     def _postings(self) -> Iterable[Any]:
         postings: Iterable[Any] = self.board.iterjobs(ensure_fresh=True)
         return postings
 
-    def _claim(self, owner: Owner, flows: frozenset[str], limit: int) -> list[Claim]:
+    def _claim(self, owner: Owner, flows: frozenset[str], limit: int, busy: Collection[str]) -> list[Claim]:
         found: list[Claim] = []
-        for posting in self.board.iterjobs(only_unclaimed=True):
-            if len(found) >= limit:
-                break
-            if posting.name not in flows:
-                continue
-            try:
-                self.board.claim(posting, owner.id)
-            except (exceptions.UnclaimableJob, exceptions.NotFound):
-                continue
-            found += self._tell_record(owner, posting)
+        try:
+            for posting in self.board.iterjobs(only_unclaimed=True):
+                if len(found) >= limit:
+                    break
+                if posting.name in flows and (posting.details or {}).get("job") not in busy:
+                    found += self._claim_one(owner, posting)
+        except (exceptions.JobFailure, Unreachable):
+            # The board or the database has gone in between: what was claimed before is to be run all the same.
+            if not found:
+                raise
         return found
+
+    def _claim_one(self, owner: Owner, posting: Any) -> list[Claim]:
+        try:
+            self.board.claim(posting, owner.id)
+        except (exceptions.UnclaimableJob, exceptions.NotFound):
+            return []
+        try:
+            return self._tell_record(owner, posting)
+        except Unreachable:
+            self.board.abandon(posting, owner.id)
+            raise
 
     def _tell_record(self, owner: Owner, posting: Any) -> list[Claim]:
         """Raise the record's epoch for a posting that is ours; put the posting down if there is no use for it."""
@@ -123,11 +145,17 @@ class TaskflowDispatch(Dispatch):
             else:
                 handles = {uuid: (owner.id, posting)}
                 taken = claims.take(connection, self._database, owner, [uuid], handles)
-        if taken is None:
-            self.board.abandon(posting, owner.id)  # a second posting of a job that runs
+        if taken is None and not self._is_surplus(posting):
+            self.board.abandon(posting, owner.id)
         elif not taken:
             self.board.consume(posting, owner.id)  # its record is at rest, or has another posting
         return taken or []
+
+    def _is_surplus(self, posting: Any) -> bool:
+        """Whether the job that runs is on the board a second time."""
+        return any(
+            posting_id(other) == posting_id(posting) and other.uuid != posting.uuid for other in self._postings()
+        )
 
     def _is_worked_on(self, connection: sa.Connection, owner: Owner, uuid: str) -> bool:
         holder = connection.execute(sa.select(jobs.c.owner).where(jobs.c.posting == uuid)).scalar()

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ from jobboard.dispatch.base import Dispatch
 from jobboard.dispatch.opening import open_dispatch, open_records
 from jobboard.models import HistoryLine, Job, NewJob
 from jobboard.records import Records
-from jobboard.schema import jobs, postings
+from jobboard.schema import conductors, jobs, postings, sessions
 from jobboard.settings import Settings, read_settings
 from jobboard.states import AT_REST, State
 from tests.waiting import until
@@ -49,11 +50,22 @@ class Step(CancelableTask):
             self._revert(self)
 
 
-class Gate:
-    """Where a task stops until its test lets it go on."""
+class Place:
+    """Where a task gets to."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
+
+    def arrived(self) -> None:
+        """Wait for it."""
+        assert self.reached.wait(20), "no task came here"
+
+
+class Gate(Place):
+    """Where a task stops until its test lets it go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.open = threading.Event()
 
     def __call__(self, task: Step) -> str:
@@ -63,11 +75,8 @@ class Gate:
         return f"{task.name}'s result"
 
 
-class Hold:
+class Hold(Place):
     """Where a task stays until it is interrupted."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
 
     def __call__(self, task: Step) -> None:
         self.reached.set()
@@ -127,6 +136,12 @@ class House:
             thread.join(20)
             assert not thread.is_alive(), f"conductor {name} did not end"
 
+    @staticmethod
+    def suspend(conductor: Conductor) -> None:
+        """Stop a conductor, and wait until every job has been told."""
+        conductor.stop()
+        until(lambda: all(run._suspend.is_set() for run in conductor._running()), what="the end of its work")
+
     def drain(self, **how: Any) -> None:
         """Let a conductor do what there is to do."""
         with self.running(run={"burst": True}, **how) as conductor:
@@ -157,6 +172,15 @@ class House:
         job = self.post(**how)
         self.drain()
         return self.get(job)
+
+    def expire(self, *names: str) -> None:
+        """Let the leases of these conductors end, as if they had been stopped for longer."""
+        past = self.database.now() - timedelta(hours=1)
+        owners = [row.owner for row in list_conductors(self.database) if row.name in names]
+        held = sa.select(postings.c.session).where(postings.c.owner.in_(owners))
+        with self.database.write() as connection:
+            connection.execute(sa.update(sessions).where(sessions.c.id.in_(held)).values(expires_at=past))
+            connection.execute(sa.update(conductors).where(conductors.c.owner.in_(owners)).values(expires_at=past))
 
     # What is stored
 
@@ -189,6 +213,13 @@ class House:
         assert (row["posting"], row["owner"]) == (None, None)
         assert row["finished_at"] is not None
         assert [posting for posting in self.rows(postings) if posting["job"] == job] == []
+
+    def row_of_posting(self, job: str) -> Any:
+        return next(posting for posting in self.rows(postings) if posting["job"] == job)
+
+    def sessions_alive(self) -> bool:
+        now = self.database.now()
+        return any(session["expires_at"] > now for session in self.rows(sessions))
 
     def names_of_conductors(self) -> list[str]:
         return [row.name for row in list_conductors(self.database)]

@@ -335,7 +335,7 @@ def test_a_cancel_whose_revert_raises_is_not_called_cancelled(house):
     house.flow(lambda: [house.step("a", revert=fail), house.step("b", hold)])
     job = house.post()
     with house.running():
-        hold.reached.wait(10)
+        hold.arrived()
         house.records.cancel(job, by="ann")
         done = house.comes_to(job, S.REVERT_FAILED)
     assert done.reason == "the revert of a failed"
@@ -368,7 +368,7 @@ def test_a_cancel_interrupts_what_runs_and_reverts_what_was_done(house):
     house.flow(lambda: [house.step("a"), house.step("b", hold), house.step("c")])
     job = house.post()
     with house.running():
-        hold.reached.wait(10)
+        hold.arrived()
         assert house.records.cancel(job, by="bob", reason="wrong file").state is S.CANCELLING
         done = house.comes_to(job, S.CANCELLED)
     assert house.calls == ["execute a", "execute b", "revert b", "revert a"]
@@ -397,7 +397,7 @@ def test_a_retry_then_completes_it(house):
     house.flow(lambda: [house.step("a"), house.step("b", acts.pop(0))])
     job = house.post()
     with house.running():
-        hold.reached.wait(10)
+        hold.arrived()
         house.records.cancel(job, by="bob")
         house.comes_to(job, S.CANCELLED)
         house.calls.clear()
@@ -432,9 +432,9 @@ def test_one_of_several_is_cancelled_and_the_others_complete(house):
     with house.running():
         hold = holds[0]
         victim = house.post()
-        hold.reached.wait(10)
+        hold.arrived()
         others = [house.post() for _ in range(3)]
-        gate.reached.wait(10)
+        gate.arrived()
         house.records.cancel(victim, by="bob")
         house.comes_to(victim, S.CANCELLED)
         gate.open.set()
@@ -452,7 +452,7 @@ def test_a_cancel_stops_every_task_of_a_parallel_flow(house):
     job = house.post()
     with house.running():
         for hold in holds.values():
-            hold.reached.wait(10)
+            hold.arrived()
         house.records.cancel(job, by="bob")
         done = house.comes_to(job, S.CANCELLED)
     assert Counter(house.calls) == Counter(f"{what} {name}" for what in ("execute", "revert") for name in "abcde")
@@ -483,7 +483,7 @@ def test_retry_controllers_do_not_swallow_a_cancel(house, kind):
     house.flow(lambda: nested(house, hold, **CONTROLLERS[kind]()))
     job = house.post()
     with house.running():
-        hold.reached.wait(10)
+        hold.arrived()
         house.records.cancel(job, by="bob")
         done = house.comes_to(job, S.CANCELLED)
     assert house.calls == ["execute a", "execute b", "execute c", "revert c", "revert b", "revert a"]
@@ -521,7 +521,7 @@ def test_a_cancel_while_it_is_being_reverted_is_the_last_word(house):
     house.flow(lambda: [house.step("a", revert=gate), house.step("b", fail)])
     job = house.post(max_retries=5)
     with house.running():
-        gate.reached.wait(10)
+        gate.arrived()
         assert house.records.cancel(job, by="bob", reason="no more").state is S.CANCELLING
         gate.open.set()
         done = house.comes_to(job, S.CANCELLED)
@@ -543,7 +543,7 @@ def test_a_cancel_that_comes_before_the_first_task_is_seen(house):
     house.flow(make)
     job = house.post()
     with house.running():
-        gate.reached.wait(10)
+        gate.arrived()
         assert house.records.cancel(job, by="bob").state is S.CANCELLING
         until(lambda: house.row(job)["cancel_delivered_at"], what="the cancel's delivery")
         gate.open.set()
@@ -706,7 +706,7 @@ def test_a_cancel_while_a_timeout_is_being_reverted_names_who_asked(house):
     house.flow(lambda: [house.step("a", revert=gate), house.step("b", hold)])
     job = house.post(timeout_s=0.1)
     with house.running():
-        gate.reached.wait(10)
+        gate.arrived()
         house.records.cancel(job, by="bob", reason="no more")
         gate.open.set()
         done = house.comes_to(job, S.CANCELLED)
@@ -786,10 +786,10 @@ def test_no_more_run_at_once_than_there_are_slots(house):
     posted = [house.post() for _ in gates]
     with house.running(slots=2):
         for gate in gates[:2]:
-            assert gate.reached.wait(10)
+            assert gate.arrived()
         assert sum(house.get(job).state is S.RUNNING for job in posted) == 2
         gates[0].open.set()
-        assert gates[2].reached.wait(10)
+        gates[2].arrived()
         for gate in gates:
             gate.open.set()
         assert {house.comes_to(job).state for job in posted} == {S.COMPLETED}
@@ -933,7 +933,7 @@ def test_a_task_that_swallows_its_interruption_is_told_of(house):
     house.flow(lambda: [house.step("a"), house.step("b", stubborn), house.step("c")])
     job = house.post()
     with house.running():
-        hold.reached.wait(10)
+        hold.arrived()
         house.records.cancel(job, by="bob")
         house.comes_to(job, S.CANCELLED)
     (line,) = house.lines(job, history.LOG)
@@ -968,7 +968,7 @@ def test_outside_jobs_complete_fail_and_are_cancelled(outside):
     outside.flow(lambda: [outside.step("a"), outside.step("b", hold)], "long")
     good, bad, long = outside.post("good"), outside.post("bad"), outside.post("long")
     with outside.running("one"), outside.running("two"):
-        hold.reached.wait(10)
+        hold.arrived()
         outside.records.cancel(long, by="bob")
         states = [outside.comes_to(job).state for job in (good, bad, long)]
         until(lambda: on_board(outside) == [], what="an empty board")
@@ -988,8 +988,26 @@ def test_outside_a_posting_that_a_crash_kept_back_is_posted_again(outside):
     outside.flow(lambda: [outside.step("a")])
     job = outside.post()
     outside.change(job, posting="00000000-0000-4000-8000-000000000000")  # and then its conductor died
-    outside.drain()
-    assert outside.get(job).state is S.COMPLETED
+    with outside.running():
+        outside.comes_to(job, S.COMPLETED)
+
+
+def test_outside_a_second_posting_of_a_job_that_runs_is_removed(outside):
+    gate = Gate()
+    outside.flow(lambda: [outside.step("a", gate)])
+    job = outside.post()
+    with outside.running("one"), outside.running("two"):
+        gate.arrived()
+        (posting,) = on_board(outside)
+        board = SqlJobBoard("outside", {}, database=outside.database)
+        board.connect()
+        board.post("f", details=posting["details"])
+        until(lambda: len(on_board(outside)) == 1, what="the second posting's end")
+        gate.open.set()
+        outside.comes_to(job, S.COMPLETED)
+        board.close()
+    assert outside.calls == ["execute a"]
+    assert on_board(outside) == []
 
 
 def test_outside_the_posting_of_a_job_at_rest_is_removed(outside):

@@ -559,8 +559,8 @@ def test_a_method_that_hides_its_result_is_refused(name: str, method: Any, said:
     assert refused(**methods) == f"Shape.{name} {said}" + (" instead of yielding" if "generator" in said else "")
 
 
-def test_a_coroutine_function_is_refused_as_a_revert() -> None:
-    assert "Shape.revert is a coroutine function" in refused(execute=fine, revert=coroutine)
+def test_a_coroutine_function_is_refused_as_a_hook() -> None:
+    assert "Shape.post_execute is a coroutine function" in refused(execute=fine, post_execute=coroutine)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""Raises the interruption inside Python code that never looks at the flag, from another thread.
+
+CPython's `PyThreadState_SetAsyncExc` raises an exception in a thread between two of its byte codes. Alone it is
+dangerous: the exception may come when the code has ended already, and hit whatever the thread does next; it may
+get lost in a `__del__`. So here it is sent only through a window that is open exactly while the code runs, taken
+back when the window closes, and sent again until it is seen to have arrived.
+
+It cannot interrupt a C call that does not return, such as a long `time.sleep`: it waits for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from flows.cancel_token import CancelToken
+from flows.errors import Interrupted
+
+_RESEND_S: Final = 0.02
+_AGAIN_S: Final = 3.0  # after it has arrived: a `finally` block may take its time
+_send = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_send.argtypes = (ctypes.c_ulong, ctypes.py_object)
+_send.restype = ctypes.c_int
+_take_back = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
+    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
+)
+_here = threading.local()
+
+
+class Injected(Interrupted):
+    """The interruption as it is sent. Made by the interpreter in the thread it reaches, which acknowledges it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        window: _Window | None = getattr(_here, "window", None)
+        if window is not None:
+            window.arrived_s = time.monotonic()
+
+
+class _Window:
+    """Open while a thread runs code that may be interrupted.
+
+    Invariant: an exception is pending for the thread only while the window is open, since sending and closing
+    exclude each other, and closing takes back what has not arrived.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+        self.arrived_s: float | None = None
+        self.closed = threading.Event()
+
+    def open(self) -> None:
+        with self._lock:
+            self._thread = threading.get_ident()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                _take_back(self._thread, None)
+                self._thread = None
+        self.closed.set()
+
+    def send(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                return
+            if self.arrived_s is None or time.monotonic() - self.arrived_s > _AGAIN_S:
+                self.arrived_s = None
+                _send(self._thread, Injected)
+
+
+def run_injectable(code: Callable[[], Any], token: CancelToken, interrupting: Callable[[], None]) -> Any:
+    """Run `code` in this thread, and raise inside of it when the token is set, again until it has arrived.
+
+    `interrupting` is called before.
+    Raises `Interrupted` if that ended the code. One window in a thread at a time: `RuntimeError` for a second.
+    """
+    if getattr(_here, "window", None) is not None:
+        raise RuntimeError('a task with interrupt="thread" runs in this thread already')
+    window = _Window()
+
+    def interrupt() -> None:
+        interrupting()
+        threading.Thread(target=_keep_sending, args=(window,), name="interrupt", daemon=True).start()
+
+    key = token.subscribe(interrupt)
+    result: Any = None
+    hit = False
+    try:
+        try:
+            _here.window = window
+            window.open()
+            result = code()
+        finally:
+            window.close()
+    except Injected:
+        hit = True
+    # One may land on the way out, before the window is closed.
+    while True:
+        try:
+            window.close()
+            break
+        except Injected:
+            hit = True
+    _here.window = None
+    token.unsubscribe(key)
+    if hit:
+        raise Interrupted(token.cause)
+    return result
+
+
+def _keep_sending(window: _Window) -> None:
+    while not window.closed.is_set():
+        window.send()
+        window.closed.wait(_RESEND_S)

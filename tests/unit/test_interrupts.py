@@ -1,0 +1,415 @@
+"""Every kind of work stops: a coroutine, a command, a call that never looks, Python code that never ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from flows import CancelableTask, CancelCause, CancelKind, CancelToken, JobCancelled, RunContext
+from flows.errors import InvalidFlow, TaskError
+from flows.interrupt.child import ChildError
+from flows.interrupt.command import CommandFailed
+from flows.run_context import TaskReport
+from tests.waiting import until
+
+CAUSE = CancelCause(CancelKind.USER, "ann", "wrong file")
+
+
+class Job:
+    """The job round one task: its flag, and what the task told."""
+
+    def __init__(self, task: CancelableTask) -> None:
+        self.task = task
+        self.token = CancelToken()
+        self.reports: list[TaskReport] = []
+        self.swallowed: list[str] = []
+        context = RunContext(
+            token=self.token, report=self.reports.append, swallowed=self.swallowed.append, sealed=True
+        )
+        task.bind(context)
+
+    def run(self, **arguments: Any) -> Any:
+        return self.task.execute(**arguments)
+
+    @contextlib.contextmanager
+    def cancelled_when(self, ready: Callable[[], object]) -> Iterator[None]:
+        """The flag goes up as soon as `ready` is true; the block must end as cancelled."""
+        thread = threading.Thread(target=lambda: (until(ready, 20), self.token.set(CAUSE)))
+        thread.start()
+        try:
+            with pytest.raises(JobCancelled) as raised:
+                yield
+        finally:
+            thread.join()
+        assert (raised.value.by, raised.value.reason) == ("ann", "wrong file")
+
+
+class Waits(CancelableTask):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    async def execute(self) -> None:
+        child = asyncio.create_task(self.wait("child"))
+        try:
+            await self.wait("main")
+        finally:
+            await asyncio.sleep(0.02)  # takes longer than a moment, and must run to its end
+            self.told.append("finally")
+            assert not child.done()
+
+    async def wait(self, who: str) -> None:
+        self.told.append(f"{who} waits")
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            self.told.append(f"{who} ends")
+
+    async def revert(self, **_: Any) -> str:
+        await asyncio.sleep(0.01)
+        return "reverted"
+
+
+def test_a_coroutine_is_cancelled_at_its_await() -> None:
+    job = Job(Waits())
+    before = threading.active_count()
+    with job.cancelled_when(lambda: "child waits" in job.task.told):
+        job.run()
+    assert job.task.told == ["main waits", "child waits", "main ends", "finally", "child ends"]
+    until(lambda: threading.active_count() == before)
+
+
+def test_a_coroutine_reverts_to_its_end_though_the_flag_is_up() -> None:
+    job = Job(Waits())
+    job.token.set(CAUSE)
+    assert job.task.revert(result=None) == "reverted"
+
+
+def test_a_coroutine_that_was_cancelled_and_went_on_is_found() -> None:
+    class GoesOn(CancelableTask):
+        begun = False
+
+        async def execute(self) -> str:
+            self.begun = True
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+            return "as if nothing had happened"
+
+    job = Job(GoesOn())
+    with job.cancelled_when(lambda: job.task.begun):
+        job.run()
+    assert job.swallowed == ["goes_on"]
+
+
+def test_a_coroutine_gives_its_result_and_its_errors() -> None:
+    class Adds(CancelableTask):
+        async def execute(self, a: int, b: int) -> int:
+            await asyncio.sleep(0)
+            if b < 0:
+                raise ValueError("negative")
+            return a + b
+
+    class AddsOne(Adds):
+        async def execute(self, a: int) -> int:
+            return await super().execute(a, 1)
+
+    assert Job(Adds()).run(a=1, b=2) == 3
+    assert Job(AddsOne()).run(a=1) == 2
+    with pytest.raises(ValueError, match="negative"):
+        Job(Adds()).run(a=1, b=-1)
+
+
+class Spins(CancelableTask):
+    interrupt = "thread"
+    turns = 0
+
+    def execute(self) -> None:
+        while True:
+            try:
+                self.turns += 1
+            except Exception:
+                self.turns += 1
+
+
+def test_python_code_that_never_looks_is_interrupted() -> None:
+    job = Job(Spins())
+    with job.cancelled_when(lambda: job.task.turns > 1000):
+        job.run()
+
+
+def test_an_injected_interruption_never_leaves_its_window() -> None:
+    """Ended at random moments round the cancel, the code after the window is never hit."""
+
+    class Short(CancelableTask):
+        interrupt = "thread"
+
+        def execute(self) -> int:
+            return sum(range(2000))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.00001)
+    try:
+        for _ in range(300):
+            job = Job(Short())
+            setter = threading.Thread(target=job.token.set, args=[CAUSE])
+            setter.start()
+            with contextlib.suppress(JobCancelled):
+                job.run()
+            assert sum(range(500)) == 124750
+            setter.join()
+            assert sum(range(500)) == 124750
+    finally:
+        sys.setswitchinterval(interval)
+    until(lambda: not any(thread.name == "interrupt" for thread in threading.enumerate()))
+
+
+class Runs(CancelableTask):
+    """Runs a shell line."""
+
+    def execute(self, line: str, **options: Any) -> str:
+        return self.run(["sh", "-c", line], **options).output
+
+    def revert(self, line: str, **_: Any) -> None:
+        self.reverted = self.run(["sh", "-c", line]).output
+
+
+def test_a_command_and_what_it_started_are_gone(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    job = Job(Runs())
+    line = f"sleep 3600 & echo $! > {pids}.new; echo $$ >> {pids}.new; mv {pids}.new {pids}; sleep 3600"
+    with job.cancelled_when(pids.exists):
+        job.run(line=line)
+    for pid in map(int, pids.read_text().split()):
+        until(lambda pid=pid: not is_alive(pid), 5, f"process {pid} to be gone")
+
+
+def test_a_command_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    job = Job(Runs())
+    with job.cancelled_when(begun.exists):
+        job.run(line=f"trap '' TERM; touch {begun}; while :; do sleep 1; done", kill_after=0.1)
+
+
+def test_a_command_gives_its_output_its_code_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "flows.cancelable")
+    job = Job(Runs())
+    assert job.run(line="echo one; echo two >&2; printf three") == "one\ntwo\nthree"
+    assert caplog.messages == ["one", "two", "three"]
+    assert job.run(line="cat; exit 4", stdin="given", check=False) == "given"
+    with pytest.raises(CommandFailed, match="sh: exit code 3: no space"):
+        job.run(line="echo no space; exit 3")
+    with pytest.raises(CommandFailed, match="killed by SIGSEGV"):
+        job.run(line="kill -SEGV $$")
+    with pytest.raises(FileNotFoundError):
+        Job(type("Missing", (CancelableTask,), {"execute": lambda self: self.run(["no-such-command"])})()).run()
+
+
+def test_a_command_does_not_wait_for_what_it_left_behind(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    assert Job(Runs()).run(line=f"sleep 3600 & echo $! > {pid}; echo done") == "done"
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_a_command_in_a_revert_runs_to_its_end() -> None:
+    job = Job(Runs())
+    job.token.set(CAUSE)
+    job.task.revert(line="echo undone", result=None)
+    assert job.task.reverted == "undone"
+
+
+class Receives(CancelableTask):
+    """Blocks in a call that never looks; a cancel takes its socket away."""
+
+    waiting = False
+
+    def execute(self) -> str:
+        self.ours, theirs = socket.socketpair()
+        with self.ours, theirs:
+            self.waiting = True
+            return self.ours.recv(1).decode()
+
+    def on_cancel(self) -> None:
+        self.ours.shutdown(socket.SHUT_RDWR)
+
+
+def test_on_cancel_ends_a_call_that_never_looks() -> None:
+    job = Job(Receives())
+    with job.cancelled_when(lambda: job.task.waiting):
+        job.run()
+
+
+def test_an_on_cancel_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Fails(CancelableTask):
+        waiting = False
+
+        def execute(self) -> None:
+            self.waiting = True
+            self.sleep(3600)
+
+        def on_cancel(self) -> None:
+            raise OSError("no such device")
+
+    job = Job(Fails())
+    with job.cancelled_when(lambda: job.task.waiting):
+        job.run()
+    assert "on_cancel failed" in caplog.text
+
+
+class InChild(CancelableTask):
+    """Does one of many things in a process of its own."""
+
+    interrupt = "process"
+    kill_after = 0.2
+
+    def execute(self, what: str, where: str = "") -> Any:
+        return getattr(self, f"do_{what}")(where)
+
+    def do_work(self, where: str) -> dict[str, Any]:
+        print("printed")
+        print("half a line", end="")
+        logging.getLogger("my.log").warning("logged")
+        self.update_progress(0.5, done=1, total=2)
+        return {"pid": os.getpid()}
+
+    def do_sleep(self, where: str) -> None:
+        grandchild = subprocess.Popen(["sleep", "3600"])
+        note(where, f"{os.getpid()} {grandchild.pid}")
+        try:
+            time.sleep(3600)
+        finally:
+            note(f"{where}.finally", "ran")
+
+    def do_stubborn(self, where: str) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        note(where, str(os.getpid()))
+        while True:
+            time.sleep(3600)
+
+    def do_segfault(self, where: str) -> None:
+        ctypes.string_at(0)
+
+    def do_vanish(self, where: str) -> None:
+        os._exit(4)
+
+    def do_exit(self, where: str) -> None:
+        sys.exit("enough")
+
+    def do_fail(self, where: str) -> None:
+        raise KeyError("missing")
+
+    def do_odd(self, where: str) -> Any:
+        return threading.Lock()
+
+
+def note(where: str, text: str) -> None:
+    Path(f"{where}.new").write_text(text)
+    Path(f"{where}.new").rename(where)
+
+
+def is_alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_child_gives_its_result_its_progress_and_its_lines(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    job = Job(InChild())
+    result = job.run(what="work")
+    assert result["pid"] != os.getpid()
+    assert [(report.progress, report.detail) for report in job.reports] == [(0.5, {"done": 1, "total": 2})]
+    assert ("stdout", logging.INFO, "printed") in caplog.record_tuples
+    assert ("stdout", logging.INFO, "half a line") in caplog.record_tuples
+    assert ("my.log", logging.WARNING, "logged") in caplog.record_tuples
+
+
+def test_a_child_is_interrupted_and_leaves_nothing(tmp_path: Path) -> None:
+    where = tmp_path / "pids"
+    job = Job(InChild())
+    with job.cancelled_when(where.exists):
+        job.run(what="sleep", where=str(where))
+    assert Path(f"{where}.finally").read_text() == "ran"
+    for pid in map(int, where.read_text().split()):
+        until(lambda pid=pid: not is_alive(pid), 5, f"process {pid} to be gone")
+
+
+def test_a_child_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
+    where = tmp_path / "pid"
+    job = Job(InChild())
+    with job.cancelled_when(where.exists):
+        job.run(what="stubborn", where=str(where))
+    until(lambda: not is_alive(int(where.read_text())))
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "said"),
+    [
+        ("segfault", ChildError, "killed by SIGSEGV"),
+        ("vanish", ChildError, "exit code 4"),
+        ("exit", TaskError, "SystemExit: enough"),
+        ("fail", KeyError, "missing"),
+        ("odd", TaskError, "result is a lock"),
+    ],
+)
+def test_a_childs_end_is_an_error_of_its_task(what: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        Job(InChild()).run(what=what)
+
+
+def test_what_cannot_be_pickled_is_said() -> None:
+    task = InChild()
+    task.lock = threading.Lock()
+    with pytest.raises(InvalidFlow, match=r"in_child.*picklable"):
+        Job(task).run(what="work")
+
+
+def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+    where = tmp_path / "pids"
+    code = (
+        "from tests.unit.test_interrupts import InChild, Job\n"
+        f"if __name__ == '__main__': Job(InChild()).run(what='sleep', where={str(where)!r})"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    root = Path(__file__).parents[2]
+    parent = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(root)})
+    try:
+        until(where.exists, 20, "the child to begin")
+    finally:
+        parent.kill()
+        parent.wait()
+    for pid in map(int, where.read_text().split()):
+        until(lambda pid=pid: not is_alive(pid), 5, f"process {pid} to be gone")
+
+
+def test_many_cancels_leave_nothing_behind(tmp_path: Path) -> None:
+    def used() -> tuple[int, int]:
+        return threading.active_count(), psutil.Process().num_fds()
+
+    def cancel_all() -> None:
+        for task in (Spins(), Waits(), Receives()):
+            job = Job(task)
+            timer = threading.Timer(0.001, job.token.set, [CAUSE])
+            timer.start()
+            with pytest.raises(JobCancelled):
+                job.run()
+            timer.join()
+
+    cancel_all()
+    before = used()
+    for _ in range(30):
+        cancel_all()
+    until(lambda: used() <= before, 10, f"no more than {before} threads and files")
