@@ -72,7 +72,7 @@ def take(
     now = database.now()
     taken = (
         sa.update(jobs)
-        .where(jobs.c.id.in_(list(before)))
+        .where(mine, jobs.c.id.in_(list(before)))
         .values(
             state=sa.case((jobs.c.state == str(State.PENDING), str(State.RUNNING)), else_=jobs.c.state),
             epoch=jobs.c.epoch + 1,

@@ -135,8 +135,11 @@ class Journal:
         if current not in sources:
             return current
         edge = transition(current, cause, target)
-        # The row is ours until the commit: the fence's UPDATE locked it.
-        connection.execute(sa.update(jobs).where(jobs.c.id == self.job).values(state=str(target), **columns))
+        # The fence's UPDATE has locked the row, so what was read still stands; the condition says so, too.
+        unchanged = sa.and_(jobs.c.id == self.job, jobs.c.epoch == self.epoch, jobs.c.state == str(current))
+        change = sa.update(jobs).where(unchanged).values(state=str(target), **columns)
+        if connection.execute(change).rowcount != 1:
+            raise Fenced(self.job, self.epoch)
         line = NewLine(
             self.job,
             self.attempt,

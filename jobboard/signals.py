@@ -195,6 +195,9 @@ class _Notifications:
         return heard
 
     def close(self) -> None:
+        # SQLAlchemy would roll a connection back that is gone, and log what comes of it.
+        self._connection.close()
+        self._owner.invalidate()
         self._owner.close()
 
 

@@ -38,6 +38,14 @@ def chaos_s() -> float:
     return float(CHAOS[:-1]) * _SECONDS[CHAOS[-1]]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[pytest.TestReport]:
+    """Reports travel between processes as UTF-8, and some tests log what is none."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 # Servers: started on first use, one of a kind for each worker. A test that breaks one starts its own.
 
 

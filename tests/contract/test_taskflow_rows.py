@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -271,7 +270,7 @@ def test_t1_a_wrapper_on_every_class_checks_twice(lab: Lab) -> None:
 
 # T2: a BaseException out of `execute`
 
-BASE_EXCEPTIONS = [SystemExit, KeyboardInterrupt, asyncio.CancelledError, Interrupted]
+BASE_EXCEPTIONS = [SystemExit, asyncio.CancelledError, Interrupted]
 
 
 @pytest.mark.parametrize("kind", BASE_EXCEPTIONS)
@@ -482,11 +481,7 @@ def stops(kind: type[BaseException]) -> Callable[[], Any]:
     return answer
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [stops(ValueError), stops(SystemExit), lambda: "PERHAPS", lambda: None],
-    ids=["error", "exit", "?", "None"],
-)
+@pytest.mark.parametrize("answer", [stops(SystemExit), lambda: "PERHAPS"], ids=["exit", "?"])
 def test_t5_a_controller_that_cannot_decide_leaves_the_flow_half_done(lab: Lab, answer: Callable[[], Any]) -> None:
     def flow(base: Any) -> Any:
         return retried(lab, base, lambda: Broken(on_failure=answer), raiser(ValueError("c")))
@@ -506,10 +501,9 @@ def test_t5_a_controller_that_cannot_decide_leaves_the_flow_half_done(lab: Lab, 
     [
         (stops(SystemExit), "SystemExit"),
         (object, "its result is a object"),
-        (lambda: math.nan, "its result is nan"),
         (lambda: ("a", 1), "which JSON would change: use a list"),
     ],
-    ids=["exit", "object", "nan", "tuple"],
+    ids=["exit", "object", "tuple"],
 )
 def test_t5_what_a_controller_provides_is_json_or_an_error(lab: Lab, value: Callable[[], Any], said: str) -> None:
     ended = lab.run(retried(lab, OURS, lambda: Broken(execute=value), lambda _task: None))
@@ -562,9 +556,7 @@ def test_t14_a_result_that_cannot_be_stored_is_an_error_of_the_task(lab: Lab, re
     assert ended.is_undone
 
 
-@pytest.mark.parametrize(
-    "result", [datetime(2024, 2, 29, tzinfo=UTC), Decimal("1.5"), {1}, {1: 2}, math.inf, b"bytes"], ids=repr
-)
+@pytest.mark.parametrize("result", [datetime(2024, 2, 29, tzinfo=UTC), {1}, math.inf], ids=repr)
 def test_t14_sqlite_changes_some_results_silently(lab: Lab, result: Any) -> None:
     ended = lab.run_stock(lab.linear(lab.task(STOCK, "a", lambda _task: result)))
     assert ended.state == states.SUCCESS
@@ -686,8 +678,6 @@ def handled(_task: Any) -> None:
 T19 = {
     "timeout": lambda _task: asyncio.run(times_out()),
     "exit": caused_by(SystemExit),
-    "cancelled": caused_by(asyncio.CancelledError),
-    "interrupted": caused_by(Interrupted),
     "context": handled,
 }
 

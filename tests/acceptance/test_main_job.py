@@ -1,0 +1,355 @@
+"""The main job with the programs as people run them: `conductor run` here, `poster` there, and what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from conductor.cli import SECOND_SIGNAL, WRONG_SETTINGS
+from jobboard.database import Database, open_database
+from jobboard.dispatch.opening import open_records
+from jobboard.models import Job
+from jobboard.schema import VERSION_TABLE, postings
+from jobboard.settings import read_settings
+from jobboard.states import AT_REST, State
+from tests.servers import PostgreSQL, ZooKeeper
+from tests.servers.ports import LOOPBACK, free_port
+from tests.servers.required import require
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+FLOWS = Path(__file__).with_name("work_flows.py")
+SHORT_LEASE = "--lease=2"
+S = State
+
+
+class Conductor:
+    """A `conductor run` process, in a group of its own that ends with it."""
+
+    def __init__(self, name: str, log: Path, environment: Mapping[str, str], *options: str) -> None:
+        self.name = name
+        self._log = log
+        with log.open("wb") as file:
+            argv = [sys.executable, "-m", "conductor", "run", "--name", name, *options]
+            self.process = subprocess.Popen(
+                argv, cwd=ROOT, env=dict(environment), stdout=file, stderr=file, start_new_session=True
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def send(self, *signals: signal.Signals) -> None:
+        for number in signals:
+            self.process.send_signal(number)
+
+    def ends_with(self, code: int) -> None:
+        assert self.process.wait(30) == code, self.log
+
+    def kill(self) -> None:
+        """A crash: the whole group at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+@dataclass
+class Poster:
+    """What a `poster` command said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Place:
+    """Settings that posters and conductors share, and the file where effects are seen."""
+
+    def __init__(self, folder: Path, database_url: str, jobboard_url: str = "sql") -> None:
+        self.folder = folder
+        self.database_url = database_url
+        self.effects = folder / "effects"
+        self.effects.touch()
+        self.environment = os.environ | {
+            "COUNTERMAND_DATABASE_URL": database_url,
+            "COUNTERMAND_JOBBOARD_URL": jobboard_url,
+            "COUNTERMAND_FLOWS": str(FLOWS),
+        }
+        self.settings = read_settings({}, database_url=database_url, jobboard_url=jobboard_url)
+        self.conductors: list[Conductor] = []
+
+    def start(self, name: str = "one", *options: str) -> Conductor:
+        log = self.folder / f"{name}-{len(self.conductors)}.log"
+        self.conductors.append(Conductor(name, log, self.environment, *options))
+        return self.conductors[-1]
+
+    def poster(self, *words: str, given: str | None = None) -> Poster:
+        ended = subprocess.run(
+            [sys.executable, "-m", "poster", *words],
+            cwd=ROOT,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Poster(ended.returncode, ended.stdout, ended.stderr)
+
+    def post(self, count: int, **arguments: Any) -> list[str]:
+        line = json.dumps({"flow": "work", "arguments": {"log": str(self.effects)} | arguments})
+        posted = self.poster("post", "--from", "-", given=f"{line}\n" * count)
+        assert posted.code == 0, posted.err
+        return posted.out.split()
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Database]:
+        with closing(open_database(self.database_url)) as database:
+            yield database
+
+    def await_states(self, ids: list[str], *states: State, timeout_s: float = 30) -> list[Job]:
+        with self.database() as database:
+            records = open_records(database, self.settings)
+
+            def look() -> list[Job] | None:
+                jobs = [records.get(job) for job in ids]
+                return jobs if all(job.state in states for job in jobs) else None
+
+            return until(look, timeout=timeout_s, what=f"jobs to be {states}")
+
+    def done(self, what: str = "") -> list[tuple[str, str, str]]:
+        """The effects so far: job, what, step."""
+        lines = [line.split() for line in self.effects.read_text().splitlines()]
+        return [(job, done, step) for job, done, step, _pid in lines if what in ("", done)]
+
+    def close(self) -> None:
+        for conductor in self.conductors:
+            conductor.kill()
+        for conductor in self.conductors:
+            assert "Traceback" not in conductor.log, conductor.log
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "postgresql+zookeeper"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Each way to store and dispatch."""
+    database, _, board = request.param.partition("+")
+    url = request.getfixturevalue(f"{database}_url")
+    jobboard = "sql"
+    if board:
+        server: ZooKeeper = request.getfixturevalue("zookeeper")
+        jobboard = f"zookeeper://{server.hosts}/{uuid.uuid4()}"
+    with closing(Place(tmp_path, url, jobboard)) as place:
+        yield place
+
+
+@pytest.fixture
+def embedded(sqlite_url: str, tmp_path: Path) -> Iterator[Place]:
+    with closing(Place(tmp_path, sqlite_url)) as place:
+        yield place
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_post_cancel_retry_complete(place):
+    place.start("one")
+    posted = place.poster("post", "work", f"log={place.effects}", "seconds=30")
+    assert (posted.code, posted.err) == (0, "")
+    job = posted.out.strip()
+    until(lambda: (job, "began", "work") in place.done(), timeout=30, what="the work")
+
+    cancel = place.poster("cancel", job, "--reason", "wrong folder", "--wait", "--json")
+    assert cancel.code == 0, cancel.err
+    shown = place.poster("show", job, "--json").json
+    receipt = shown["cancel"]
+    assert (shown["state"], shown["error"], shown["results"]) == ("cancelled", None, None)
+    assert (receipt["reason"], receipt["reverted"], receipt["total"]) == ("wrong folder", 2, 2)
+    seen_s = (moment(receipt["delivered_at"]) - moment(receipt["requested_at"])).total_seconds()
+    stopped_s = (moment(receipt["stopped_at"]) - moment(receipt["requested_at"])).total_seconds()
+    assert 0 <= seen_s <= stopped_s < 1
+    steps = [("did", "first"), ("began", "work"), ("undid", "work"), ("undid", "first")]
+    assert [(what, step) for _job, what, step in place.done()] == steps
+
+    history = place.poster("history", job, "--json").json
+    (asked,) = [line for line in history if line["state"] == "cancelling"]
+    assert asked["by"] == receipt["by"]
+    assert "wrong folder" in asked["message"]
+    assert moment(asked["at"]) == moment(receipt["requested_at"])
+    assert [line["task"] for line in history if line["state"] == "reverted"] == ["work", "first"]
+
+    retried = place.poster("retry", job, "--wait")
+    assert retried.code == 0, retried.err
+    assert [step for _job, what, step in place.done() if what == "did"] == ["first", "first", "work", "last"]
+    done = place.poster("show", job, "--json").json
+    assert (done["state"], done["attempt"], done["cancel"]) == ("completed", 2, None)
+    assert set(done["results"]) == {"first", "work", "last"}
+
+
+def test_the_exit_codes_of_cancel_and_wait(embedded):
+    (waiting, job) = embedded.post(2)
+    cancelled = embedded.poster("cancel", waiting)
+    assert cancelled.code == 0, cancelled.err
+    assert embedded.poster("wait", waiting).code == 6
+    embedded.start("one", "--burst").ends_with(0)
+    assert embedded.poster("wait", job).code == 0
+    refused = embedded.poster("cancel", job)
+    assert refused.code == 5
+    assert "already completed" in refused.out + refused.err
+    assert {done for done, _what, _step in embedded.done()} == {job}
+
+
+def test_fifty_jobs_on_two_conductors_run_once_each(place):
+    place.start("one", "--slots", "4")
+    place.start("two", "--slots", "4")
+    ids = place.post(50, seconds=0.05)
+    jobs = place.await_states(ids, S.COMPLETED, timeout_s=60)
+    assert Counter(place.done()) == Counter(
+        (job, what, step)
+        for job in ids
+        for what, step in (("did", "first"), ("began", "work"), ("did", "work"), ("did", "last"))
+    )
+    assert {job.conductor for job in jobs} == {"one", "two"}
+    assert {job.attempt for job in jobs} == {1}
+
+
+def test_a_killed_conductors_jobs_go_on_in_the_other(place):
+    first, _second = place.start("one", SHORT_LEASE), place.start("two", SHORT_LEASE)
+    ids = place.post(16, seconds=0.3)
+    with place.database() as database:
+        records = open_records(database, place.settings)
+        until(
+            lambda: any(job.conductor == "one" for job in records.list(states=[S.RUNNING])),
+            timeout=30,
+            what="work for the one that dies",
+        )
+        first.kill()
+        held = {job.id for job in records.list(states=[S.RUNNING]) if job.conductor == "one"}
+    place.await_states(ids, S.COMPLETED, timeout_s=60)
+    done = Counter(place.done("did"))
+    for job in ids:
+        most = 2 if job in held else 1
+        assert all(1 <= done[job, "did", step] <= most for step in ("first", "work", "last"))
+        in_order = [step for other, _what, step in place.done("did") if other == job]
+        assert in_order == sorted(in_order, key=["first", "work", "last"].index)
+    assert Counter(place.done("undid")) == {}
+
+
+def test_a_killed_conductors_cancel_is_finished_by_the_other(embedded):
+    first = embedded.start("one", SHORT_LEASE)
+    (job,) = embedded.post(1, seconds=30, stubborn=True)
+    until(lambda: (job, "began", "work") in embedded.done(), timeout=30, what="the work")
+    assert embedded.poster("cancel", job).code == 0
+    first.kill()
+    embedded.start("two")
+    (cancelled,) = embedded.await_states([job], *AT_REST)
+    assert cancelled.state is S.CANCELLED
+    assert [step for _job, _what, step in embedded.done("undid")] == ["work", "first"]
+
+
+def test_sigterm_hands_back_what_runs(embedded):
+    first = embedded.start("one")
+    (job,) = embedded.post(1, seconds=1, stubborn=True)
+    until(lambda: (job, "began", "work") in embedded.done(), timeout=30, what="the work")
+    first.send(signal.SIGTERM)
+    first.ends_with(0)
+    (pending,) = embedded.await_states([job], S.PENDING)
+    assert [task.state for task in pending.tasks] == ["success", "success", "pending"]
+    embedded.start("two", "--burst").ends_with(0)
+    (done,) = embedded.await_states([job], S.COMPLETED)
+    assert done.attempt == 1
+    assert [step for _job, _what, step in embedded.done("did")] == ["first", "work", "last"]
+    with embedded.database() as database, database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(postings)).scalar_one() == 0
+
+
+def test_a_second_signal_ends_it_at_once(embedded):
+    conductor = embedded.start()
+    (job,) = embedded.post(1, seconds=30, stubborn=True)
+    until(lambda: (job, "began", "work") in embedded.done(), timeout=30, what="the work")
+    conductor.send(signal.SIGTERM, signal.SIGINT)
+    conductor.ends_with(SECOND_SIGNAL)
+
+
+def test_ctrl_c_ends_an_idle_conductor(embedded):
+    conductor = embedded.start()
+    embedded.await_states(embedded.post(1), S.COMPLETED)
+    conductor.send(signal.SIGINT)
+    conductor.ends_with(0)
+
+
+def test_a_burst_does_what_is_there_and_ends(embedded):
+    ids = embedded.post(5)
+    embedded.start("one", "--burst").ends_with(0)
+    embedded.await_states(ids, S.COMPLETED)
+
+
+WRONG = {
+    "--lease=soon": "--lease=soon: wants a duration like 90, 30s, 5m or 1h30m",
+    "--grace=never": "--grace=never: wants a duration like 90, 30s, 5m or 1h30m",
+    "--flows=no_such_module": "no_such_module",
+    "--database-url=nonsense": "'nonsense' is not a database address",
+    "--database-url=postgresql://ann:s3cret@host:port/x": "is not a database address",
+    "--database-url=mysql://host/x": "database 'mysql' is not supported",
+    "--jobboard-url=rabbitmq://host": "wants sql, zookeeper://host:port/path",
+    "--slots=0": "--slots",
+}
+
+
+def test_wrong_settings_are_named_and_end_it(embedded):
+    started = {option: embedded.start(str(n), option) for n, option in enumerate(WRONG)}
+    for option, words in WRONG.items():
+        started[option].ends_with(WRONG_SETTINGS)
+        assert words in started[option].log
+        assert "s3cret" not in started[option].log
+
+
+def test_a_newer_database_is_refused(embedded):
+    with embedded.database() as database, database.write() as connection:
+        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    conductor = embedded.start()
+    conductor.ends_with(WRONG_SETTINGS)
+    assert "the database has schema 9999" in conductor.log
+
+
+def test_it_waits_for_a_database_and_goes_on_when_it_comes(tmp_path):
+    require(PostgreSQL)
+    server = PostgreSQL()
+    with closing(Place(tmp_path, server.url)) as place:
+        conductor = place.start()
+        until(lambda: "waiting for database" in conductor.log, timeout=30, what="a word on what it waits for")
+        with server:
+            (job,) = place.post(1)
+            place.await_states([job], S.COMPLETED)
+            server.restart()
+            place.await_states(place.post(1), S.COMPLETED)
+            server.kill()
+            logged = len(conductor.log)
+            until(lambda: "waiting for database" in conductor.log[logged:], timeout=30, what="the same again")
+            conductor.send(signal.SIGTERM)
+            conductor.ends_with(0)
+
+
+def test_while_it_waits_it_can_be_stopped(embedded):
+    conductor = embedded.start("one", f"--database-url=postgresql://{LOOPBACK}:{free_port()}/x")
+    until(lambda: "conductor: waiting for" in conductor.log, timeout=30, what="a word on what it waits for")
+    conductor.send(signal.SIGTERM)
+    conductor.ends_with(0)
