@@ -93,7 +93,7 @@ class JobEngine:
         """Put every task and retry controller into the job."""
         for atom in self._atoms:
             if is_retry(atom):
-                guard_retry(atom, context.token)
+                guard_retry(atom, context.token, context.max_result_bytes)
             else:
                 bind(atom, context)
                 atom.pre_execute = functools.partial(self._start, atom.name, atom.pre_execute)

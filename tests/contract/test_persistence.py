@@ -92,16 +92,10 @@ class TestOnPostgreSQL(PersistenceContract, test.TestCase):
         yield from self._keep(postgresql_url, fenced=False)
 
 
-class TestOfAClaimedJobOnSQLite(PersistenceContract, test.TestCase):
+class TestOfAClaimedJob(PersistenceContract, test.TestCase):
     @pytest.fixture(autouse=True)
     def _backend(self, sqlite_url: str) -> Iterator[None]:
         yield from self._keep(sqlite_url, fenced=True)
-
-
-class TestOfAClaimedJobOnPostgreSQL(PersistenceContract, test.TestCase):
-    @pytest.fixture(autouse=True)
-    def _backend(self, postgresql_url: str) -> Iterator[None]:
-        yield from self._keep(postgresql_url, fenced=True)
 
 
 # Beside TaskFlow's stock backend
@@ -276,23 +270,26 @@ def test_every_way_to_write_is_tried_here():
     assert writers == {*WRITES, "save_later"}
 
 
-@pytest.mark.parametrize("name", WRITES)
-def test_a_claim_that_holds_writes(database, journal, name):
-    backend, book, flow = flow_of(journal)
-    before = stored(database)
-    WRITES[name](backend.get_connection(), book, flow)
-    assert stored(database) != before
+def test_a_claim_that_holds_writes(database):
+    for name, write in WRITES.items():
+        backend, book, flow = flow_of(claimed(database))
+        before = stored(database)
+        write(backend.get_connection(), book, flow)
+        assert stored(database) != before, name
+        Persistence(database=database).get_connection().clear_all()
 
 
-@pytest.mark.parametrize("name", WRITES)
-def test_a_claim_that_has_passed_on_writes_nothing(database, journal, name):
-    backend, book, flow = flow_of(journal)
-    steal(journal)
-    before = stored(database)
-    with pytest.raises(Fenced):
-        WRITES[name](backend.get_connection(), book, flow)
-    assert stored(database) == before
-    assert journal.lost
+def test_a_claim_that_has_passed_on_writes_nothing(database):
+    for name, write in WRITES.items():
+        journal = claimed(database)
+        backend, book, flow = flow_of(journal)
+        steal(journal)
+        before = stored(database)
+        with pytest.raises(Fenced):
+            write(backend.get_connection(), book, flow)
+        assert stored(database) == before, name
+        assert journal.lost
+        Persistence(database=database).get_connection().clear_all()
 
 
 def test_the_first_save_is_fenced_with_what_belongs_to_it(database, journal):
