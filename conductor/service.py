@@ -113,7 +113,8 @@ class Conductor(base.Conductor):
         left = max_dispatches if max_dispatches is not None and max_dispatches >= 0 else None
         while not self._stopping.is_set():
             self._wake.clear()
-            room = self._slots - len(self._runs)
+            runs = len(self._runs)  # asked first: what a run gives back is then among the claims
+            room = self._slots - runs
             room = room if left is None else min(room, left)
             claims = self._claim(room)
             if claims is None:
@@ -123,7 +124,7 @@ class Conductor(base.Conductor):
             if claims:
                 watch.look()
                 left = None if left is None else left - len(claims)
-            elif (burst or left == 0) and not self._runs:
+            elif (burst or left == 0) and not runs:
                 return
             if len(claims) < room or not room:
                 self._wake.wait(self._pause_s())

@@ -338,7 +338,7 @@ def test_a_claim_that_has_passed_on_is_given_up_without_a_trace(house):
     assert house.calls == ["execute a", "execute b"]
 
 
-def test_a_conductor_whose_lease_was_lost_begins_anew_and_never_has_a_job_twice(house):
+def test_a_conductor_whose_lease_was_lost_begins_anew_and_never_has_a_job_twice(house, database_url):
     class Crowded(Place):
         """Fails the test if two are here at once."""
 
@@ -352,6 +352,7 @@ def test_a_conductor_whose_lease_was_lost_begins_anew_and_never_has_a_job_twice(
                 gate(task)
             self.inside -= 1
 
+    house.settings = settings_for(database_url, lease="2s")
     gate, crowded = Gate(), Crowded()
     house.flow(lambda: [house.step("a"), house.step("b", crowded), house.step("c")])
     job = house.post()
