@@ -14,6 +14,7 @@ from taskflow import engines, states, task
 from taskflow.patterns import linear_flow
 from taskflow.types.failure import Failure
 
+from conductor.attempt import LeftBehind
 from conductor.seal import Seal
 from flows.cancel_token import CancelToken
 from flows.cancelable import bind
@@ -155,12 +156,12 @@ class JobEngine:
                 found |= _named(self._storage.get_execute_result(atom.name), atom.save_as)
         return found
 
-    def left_behind(self) -> tuple[list[str], list[str]]:
+    def left_behind(self) -> LeftBehind:
         """Tasks whose revert failed, and tasks that TaskFlow then no longer asked to revert."""
         found = self.atom_states
         failed = [name for name, state in found.items() if state == states.REVERT_FAILURE]
         unasked = [name for name, state in found.items() if state in (states.SUCCESS, states.FAILURE)]
-        return failed, [name for name in unasked if name != SEAL]
+        return LeftBehind(failed, [name for name in unasked if name != SEAL])
 
 
 def _named(result: Any, names: Mapping[str, Any]) -> dict[str, Any]:

@@ -177,7 +177,7 @@ class Conductor(base.Conductor):
 
     def _let_go(self, run: JobRun) -> None:
         try:
-            run.let_go()
+            run.attempt.let_go()
         except (Fenced, Unreachable) as error:
             LOG.warning("job %s: its claim ends with the lease: %s", run.claim.job, error)
 

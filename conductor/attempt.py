@@ -1,0 +1,220 @@
+"""What a conductor writes of an attempt into the record: that it reverts, completes, rests, or is handed back."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from conductor.outcome import RESTS, Ending
+from jobboard import records
+from jobboard.claims import Claim
+from jobboard.database import Database
+from jobboard.dispatch.base import Dispatch
+from jobboard.errors import Fenced, Unreachable
+from jobboard.journal import Journal
+from jobboard.models import TaskError
+from jobboard.retry_delay import retry_delay_s
+from jobboard.schema import attempts, jobs
+from jobboard.settings import shown_duration
+from jobboard.states import UNDOING, Cause, State
+
+LOG = logging.getLogger(__name__)
+
+_LIVE = (State.RUNNING, State.PAUSING)
+_ASK_AGAIN_S = 0.5
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """Tasks whose effects may remain."""
+
+    failed: list[str]  # their revert failed
+    unasked: list[str]  # TaskFlow then no longer asked them to revert
+
+    def __str__(self) -> str:
+        if not self.failed:
+            return f"could not be reverted: {', '.join(self.unasked)}"
+        said = f"the revert of {', '.join(self.failed)} failed"
+        return f"{said}; not reverted because of that: {', '.join(self.unasked)}" if self.unasked else said
+
+
+class Attempt:
+    """One claim's part of an attempt, as the record is told of it. Every write is fenced by the journal.
+
+    Everything but `ran_s` blocks while it writes, and raises `Fenced` and `Unreachable`.
+    """
+
+    def __init__(self, claim: Claim, journal: Journal, database: Database, dispatch: Dispatch) -> None:
+        self._claim = claim
+        self._journal = journal
+        self._database = database
+        self._dispatch = dispatch
+        self._began_s = time.monotonic()
+
+    @property
+    def ran_s(self) -> float:
+        """Running time of the attempt so far, over all its conductors."""
+        return self._claim.ran_s + time.monotonic() - self._began_s
+
+    def revert(self, cause: Cause, error: TaskError, message: str) -> State:
+        """A live job is to be reverted from here on, for this error. Returns the state it is in then."""
+        with self._journal.begin() as connection:
+            return self._journal.move(
+                connection, _LIVE, cause, State.REVERTING, message=message, error=asdict(error)
+            )
+
+    def complete(self, results: dict[str, Any]) -> State:
+        """The seal: completes the record unless something else was accepted before. Returns its state.
+
+        When the reply to the commit is lost, it asks again until it knows: to revert a job that is stored as
+        completed would be worse than to wait.
+        """
+        while True:
+            try:
+                return self._try_complete(results)
+            except Unreachable as error:
+                LOG.warning("job %s: sealing it, asking again: %s", self._claim.job, error)
+                time.sleep(_ASK_AGAIN_S)
+
+    def _try_complete(self, results: dict[str, Any]) -> State:
+        with self._journal.begin() as connection:
+            columns = self._at_rest() | {"results": results, "progress": 1.0}
+            state = self._journal.move(connection, _LIVE, Cause.SEAL, State.COMPLETED, **columns)
+            if state is State.COMPLETED:
+                self._end_attempt(connection, state)
+                self._dispatch.put_down(connection, self._claim, keep_posting=False)
+            return state
+
+    def put_down(self, ending: Ending, left: LeftBehind | None) -> Ending:
+        """Write what the ending means for the record, and put the claim down."""
+        if ending is Ending.LOST:
+            raise Fenced(self._claim.job, self._claim.epoch)
+        keep = ending is Ending.SUSPENDED
+        with self._journal.begin() as connection:
+            if ending is Ending.REVERTED and self._claim.retries_left > 0:
+                self._retry_later(connection)
+            for source, (cause, target) in RESTS[ending].items():
+                columns = self._columns(connection, target, left)
+                state = self._journal.move(connection, [source], cause, target, **columns)
+                if state is target:
+                    keep = target is State.PENDING
+                    self._end_attempt(connection, target)
+                    break
+            else:
+                if keep:
+                    self._hand_back(connection)
+            if ending is not Ending.SEALED:
+                self._dispatch.put_down(connection, self._claim, keep_posting=keep)
+        self._dispatch.was_put_down(self._claim, keep_posting=keep)
+        return ending
+
+    def _hand_back(self, connection: sa.Connection) -> None:
+        """Of a job that is being undone: it stays so, and this claim does not count."""
+        own = jobs.c.id == self._claim.job
+        connection.execute(sa.update(jobs).where(own).values(owner=None, claims=jobs.c.claims - 1))
+
+    def _retry_later(self, connection: sa.Connection) -> None:
+        """Begin the next attempt by itself, if nobody cancelled this one."""
+        claim = self._claim
+        left = claim.retries_left - 1
+        number = claim.max_retries - left
+        delay_s = retry_delay_s(claim.retry_interval_s, number, random.random())  # noqa: S311 - spreads load
+        columns = records.next_attempt(claim.attempt) | {
+            "retries_left": left,
+            "due_at": self._database.now() + timedelta(seconds=delay_s),
+        }
+        said = f"retry {number} of {claim.max_retries} in {shown_duration(round(delay_s))}"
+        self._end_attempt(connection, State.FAILED)  # while the record holds its error still
+        state = self._journal.move(
+            connection, [State.REVERTING], Cause.RETRY_LATER, State.PENDING, message=said, **columns
+        )
+        if state is State.PENDING:
+            fresh = {"job": claim.job, "number": claim.attempt + 1, "arguments": claim.arguments}
+            connection.execute(sa.insert(attempts).values(fresh))
+            self._journal.close_view()
+
+    def _columns(self, connection: sa.Connection, target: State, left: LeftBehind | None = None) -> dict[str, Any]:
+        if target is State.PENDING:
+            return {"owner": None, "ran_s": self.ran_s, "claims": jobs.c.claims - 1}
+        if target is State.PAUSED:
+            return {"owner": None, "posting": None, "ran_s": self.ran_s}
+        if target is State.CANCELLED:
+            # As the record has it: the flag may have been raised before, for another reason.
+            asked = sa.select(jobs.c.cancel_by, jobs.c.cancel_reason).where(jobs.c.id == self._claim.job)
+            said = records.said_of_cancel(*connection.execute(asked).one())
+            return self._at_rest() | self._receipt() | {"reason": said}
+        if target is State.REVERT_FAILED and left is not None:
+            return self._at_rest() | self._receipt() | {"reason": str(left)}
+        return self._at_rest()
+
+    def _at_rest(self) -> dict[str, Any]:
+        now = self._database.now()
+        return {"owner": None, "posting": None, "finished_at": now, "ran_s": self.ran_s}
+
+    def _receipt(self) -> dict[str, Any]:
+        """Of a cancel that found nothing to interrupt: it came between two tasks, or while they were reverted."""
+        asked, now = jobs.c.cancel_requested_at.is_not(None), self._database.now()
+        moments = (jobs.c.cancel_delivered_at, jobs.c.cancel_stopped_at)
+        return {moment.name: sa.case((asked, sa.func.coalesce(moment, now))) for moment in moments}
+
+    def _end_attempt(self, connection: sa.Connection, state: State) -> None:
+        """Write how the attempt ended, with the error that the record holds."""
+        if state in (State.PENDING, State.PAUSED):
+            return
+        error = sa.select(jobs.c.error).where(jobs.c.id == self._claim.job).scalar_subquery()
+        connection.execute(
+            sa.update(attempts)
+            .where(attempts.c.job == self._claim.job, attempts.c.number == self._claim.attempt)
+            .values(
+                ended_at=self._database.now(),
+                outcome=str(state),
+                error=error,
+            )
+        )
+
+    def let_go(self) -> None:
+        """Free the claim of a run that broke: another conductor, or this one again, goes on with the job."""
+        with self._journal.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == self._claim.job).values(owner=None))
+            self._dispatch.put_down(connection, self._claim, keep_posting=True)
+        self._dispatch.was_put_down(self._claim, keep_posting=True)
+
+    def give_up(self, error: TaskError) -> Ending:
+        """The flow cannot run. Without effects the job ends here; with effects, people must look."""
+        LOG.error("job %s: %s: %s", self._claim.job, error.type, error.message)
+        effects = [task.name for task in self._journal.tasks if task.state not in ("pending", "reverted")]
+        with self._journal.begin() as connection:
+            if effects:
+                said = f"{error.message}; effects may remain of: {', '.join(effects)}"
+                state = self._move_to_revert_failed(connection, error, said)
+            else:
+                state = self._move_to_end(connection, error)
+            self._end_attempt(connection, state)
+            self._dispatch.put_down(connection, self._claim, keep_posting=False)
+        self._dispatch.was_put_down(self._claim, keep_posting=False)
+        return Ending.REVERT_FAILED if effects else Ending.REVERTED
+
+    def _move_to_end(self, connection: sa.Connection, error: TaskError) -> State:
+        move = self._journal.move
+        move(connection, _LIVE, Cause.FAILURE, State.REVERTING, message=error.message, error=asdict(error))
+        move(connection, [State.REVERTING], Cause.REVERTED, State.FAILED, **self._at_rest())
+        columns = self._columns(connection, State.CANCELLED)
+        return move(connection, [State.CANCELLING], Cause.REVERTED, State.CANCELLED, **columns)
+
+    def _move_to_revert_failed(self, connection: sa.Connection, error: TaskError, said: str) -> State:
+        return self._journal.move(
+            connection,
+            (*_LIVE, *UNDOING),
+            Cause.REVERT_FAILURE,
+            State.REVERT_FAILED,
+            message=said,
+            error=asdict(error),
+            **self._at_rest(),
+            reason=said,
+        )
