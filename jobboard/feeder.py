@@ -6,6 +6,8 @@ mended by the next pass.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -25,27 +27,19 @@ def take_due(connection: sa.Connection, database: Database, limit: int) -> list[
     """
     if database.dialect == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    due = (
-        sa.select(jobs.c.id, jobs.c.flow, jobs.c.state, jobs.c.max_running)
-        .where(_waits(), jobs.c.due_at <= database.now())
-        .order_by(jobs.c.priority, jobs.c.due_at, jobs.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = connection.execute(due).mappings().all()
-    room = _room(connection, {row["flow"] for row in rows if row["max_running"] is not None})
-    chosen = []
-    for row in rows:
-        if row["max_running"] is not None and row["state"] == str(State.PENDING):
-            if room[row["flow"]] >= row["max_running"]:
-                continue
-            room[row["flow"]] += 1
-        chosen.append({"which": row["id"], "uuid": str(uuid4())})
+    now = database.now()
+    chosen: list[str] = []
+    full: set[str] = set()  # flows without room: their jobs must not hold those of others back
+    while len(chosen) < limit:
+        rows = _due(connection, now, limit - len(chosen), full)
+        fit = _choose(connection, rows, full)
+        _give_uuids(connection, fit)
+        chosen += fit
+        if len(fit) == len(rows):
+            break
     if not chosen:
         return []
-    give = sa.update(jobs).where(jobs.c.id == sa.bindparam("which")).values(posting=sa.bindparam("uuid"))
-    connection.execute(give, chosen)
-    fresh = sa.select(jobs).where(jobs.c.id.in_([choice["which"] for choice in chosen]))
+    fresh = sa.select(jobs).where(jobs.c.id.in_(chosen))
     return list(connection.execute(fresh.order_by(jobs.c.priority, jobs.c.due_at, jobs.c.id)).mappings())
 
 
@@ -59,11 +53,45 @@ def next_due(database: Database) -> float | None:
     return None if moment is None else float((moment - now).total_seconds())
 
 
+def _due(connection: sa.Connection, now: datetime, limit: int, full: set[str]) -> Sequence[sa.RowMapping]:
+    held_back = sa.and_(
+        jobs.c.flow.in_(full), jobs.c.max_running.is_not(None), jobs.c.state == str(State.PENDING)
+    )
+    due = (
+        sa.select(jobs.c.id, jobs.c.flow, jobs.c.state, jobs.c.max_running)
+        .where(_waits(), jobs.c.due_at <= now, ~held_back)
+        .order_by(jobs.c.priority, jobs.c.due_at, jobs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(due).mappings().all()
+
+
+def _choose(connection: sa.Connection, rows: Sequence[sa.RowMapping], full: set[str]) -> list[str]:
+    """The ids of those that may go on the board now. Adds to `full` the flows of the others."""
+    taken = _on_board(connection, {row["flow"] for row in rows if row["max_running"] is not None})
+    chosen = []
+    for row in rows:
+        if row["max_running"] is not None and row["state"] == str(State.PENDING):
+            if taken[row["flow"]] >= row["max_running"]:
+                full.add(row["flow"])
+                continue
+            taken[row["flow"]] += 1
+        chosen.append(row["id"])
+    return chosen
+
+
+def _give_uuids(connection: sa.Connection, ids: Sequence[str]) -> None:
+    if ids:
+        give = sa.update(jobs).where(jobs.c.id == sa.bindparam("which")).values(posting=sa.bindparam("uuid"))
+        connection.execute(give, [{"which": job, "uuid": str(uuid4())} for job in ids])
+
+
 def _waits() -> sa.ColumnElement[bool]:
     return sa.and_(jobs.c.posting.is_(None), jobs.c.state.not_in(sorted(str(state) for state in AT_REST)))
 
 
-def _room(connection: sa.Connection, flows: set[str]) -> dict[str, int]:
+def _on_board(connection: sa.Connection, flows: set[str]) -> dict[str, int]:
     taken = dict.fromkeys(flows, 0)
     if flows:
         counted = (

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Self
 import psutil
 
 from tests.servers.ports import LOOPBACK, free_port
+from tests.waiting import until
 
 _START_S = 60.0  # a slow machine, not a fast one, sets this
 _STOP_S = 20.0
@@ -166,7 +167,9 @@ class ServerProcess:
 
     def freeze(self) -> None:
         """Answer nothing more, but keep all connections open."""
-        self._stop_family()
+        family = self._stop_family()
+        # The signal is sent, but a busy machine takes its time to act on it.
+        until(lambda: all(_is_still(process) for process in family), what=f"{self.name} to stand still")
 
     def thaw(self) -> None:
         for process in self._family():
@@ -220,5 +223,12 @@ class ServerProcess:
 def _is_gone(process: psutil.Process) -> bool:
     try:
         return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _is_still(process: psutil.Process) -> bool:
+    try:
+        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
