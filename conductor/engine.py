@@ -24,6 +24,8 @@ from flows.retry_guard import guard_retry
 from flows.run_context import RunContext
 from flows.storable import storable
 from flows.structure import Structure, atoms_of, is_retry, structure_of_graph
+from jobboard import task_view
+from jobboard.models import TaskError
 from jobboard.persistence import Persistence
 from jobboard.task_view import SEAL
 
@@ -155,6 +157,12 @@ class JobEngine:
             if atom.save_as and not is_retry(atom) and self._storage.get_atom_state(atom.name) == states.SUCCESS:
                 found |= _named(self._storage.get_execute_result(atom.name), atom.save_as)
         return found
+
+    def controllers_error(self) -> TaskError | None:
+        """Why a retry controller failed; the tasks' errors are told as they happen."""
+        failures = self._storage.get_execute_failures()
+        failed = (atom.name for atom in self._atoms if is_retry(atom) and atom.name in failures)
+        return next((task_view.error_of(name, failures[name].to_dict()) for name in failed), None)
 
     def left_behind(self) -> LeftBehind:
         """Tasks whose revert failed, and tasks that TaskFlow then no longer asked to revert."""

@@ -145,7 +145,7 @@ class JobRun:
         ending = self._drive(engine)
         if ending is Ending.STUCK:
             engine.forget_unstarted()
-            self._tell_reverting()
+            self._tell_reverting(engine)
             engine = self._engine(built, undo=True)
             engine.turn_back(self.token)
             ending = self._drive(engine)
@@ -287,15 +287,15 @@ class JobRun:
             if self.token.cause is not None and self.token.cause.kind in _ASKED:
                 self.journal.set_columns(cancel_stopped_at=self._tools.database.now())
         if not self._said_reverting and engine.is_turning_back:
-            self._tell_reverting()
+            self._tell_reverting(engine)
 
     def _is_executing(self) -> bool:
         return any(task.state == "running" for task in self.journal.tasks)
 
-    def _tell_reverting(self) -> None:
+    def _tell_reverting(self, engine: JobEngine) -> None:
         """A task failed for good: the record says so before the first revert runs."""
         self._said_reverting = True
-        error = _first_error(self.journal.tasks) or self._engines_error()
+        error = _first_error(self.journal.tasks) or engine.controllers_error() or self._engines_error()
         said = f"{error.task or 'the flow'} failed: {error.type}: {error.message}"
         self.attempt.revert(Cause.FAILURE, error, said)
 

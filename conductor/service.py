@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Sequence
 from concurrent import futures
@@ -56,6 +57,7 @@ class Conductor(base.Conductor):
         self._names = [spec.name for spec in registry]
         self._runs: set[JobRun] = set()  # changed only under the lock
         self._runs_lock = threading.Lock()
+        self._stranded: queue.SimpleQueue[JobRun] = queue.SimpleQueue()  # broke off, and still hold their claims
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -136,6 +138,7 @@ class Conductor(base.Conductor):
         try:
             if not self._dispatch.alive:
                 self._begin_anew()
+            self._let_stranded_go()
             busy = {run.claim.job for run in self._running()}
             return self._dispatch.claim(self._owner, self._names, room, busy=busy)
         except Unreachable as error:
@@ -178,8 +181,15 @@ class Conductor(base.Conductor):
     def _let_go(self, run: JobRun) -> None:
         try:
             run.attempt.let_go()
-        except (Fenced, Unreachable) as error:
-            LOG.warning("job %s: its claim ends with the lease: %s", run.claim.job, error)
+        except Fenced as error:
+            LOG.info("job %s: %s", run.claim.job, error)
+        except Unreachable as error:
+            LOG.warning("job %s: its claim is freed later: %s", run.claim.job, error)
+            self._stranded.put(run)
+
+    def _let_stranded_go(self) -> None:
+        for _ in range(self._stranded.qsize()):
+            self._let_go(self._stranded.get())
 
     def _running(self) -> list[JobRun]:
         with self._runs_lock:

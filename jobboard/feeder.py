@@ -54,9 +54,7 @@ def next_due(database: Database) -> float | None:
 
 
 def _due(connection: sa.Connection, now: datetime, limit: int, full: set[str]) -> Sequence[sa.RowMapping]:
-    held_back = sa.and_(
-        jobs.c.flow.in_(full), jobs.c.max_running.is_not(None), jobs.c.state == str(State.PENDING)
-    )
+    held_back = sa.and_(jobs.c.flow.in_(full), jobs.c.max_running.is_not(None), jobs.c.state == str(State.PENDING))
     due = (
         sa.select(jobs.c.id, jobs.c.flow, jobs.c.state, jobs.c.max_running)
         .where(_waits(), jobs.c.due_at <= now, ~held_back)

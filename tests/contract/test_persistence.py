@@ -23,9 +23,16 @@ from jobboard.models import NewJob, Task
 from jobboard.persistence import ATOMS, FLOWS, LOGBOOKS, Connection, Persistence
 from jobboard.records import Records
 from jobboard.schema import attempts, events, jobs
+from tests.emptied import emptied
+from tests.servers import PostgreSQL
 from tests.servers.ports import free_port
 
 UUID = "00000000-0000-4000-8000-00000000000"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
+    return emptied(postgresql, _postgresql_template)
 
 
 @pytest.fixture

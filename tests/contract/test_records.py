@@ -18,15 +18,22 @@ from jobboard.claims import Owner, take
 from jobboard.database import Database, open_database
 from jobboard.decisions import Accept, Refuse, on_cancel, on_retry
 from jobboard.errors import AmbiguousJob, Fenced, KeyInUse, NoSuchJob, Refused
+from jobboard.feeder import take_due
 from jobboard.journal import Journal
 from jobboard.models import PRIORITIES, HistoryLine, Job, NewJob, Task, TaskError
 from jobboard.records import MASK, Records
 from jobboard.schema import attempts, events, jobs, metadata, postings
 from jobboard.states import AT_REST, ENDED, Cause, State
+from tests.emptied import emptied
 from tests.servers import PostgreSQL
 
 T = TypeVar("T")
 BOARD = "test"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
+    return emptied(postgresql, _postgresql_template)
 
 
 @pytest.fixture
@@ -548,6 +555,49 @@ def test_what_a_stale_claim_writes_is_refused(database, records):
         pytest.fail("the block must not be entered")
     assert journal.lost
     assert (everything(database), row_of(database, job)) == before
+
+
+# What is due
+
+
+def fed(database: Database, limit: int = 10) -> list[str]:
+    with database.write() as connection:
+        return [row["id"] for row in take_due(connection, database, limit)]
+
+
+def test_what_is_due_comes_by_priority_and_time(database, elsewhere):
+    now = database.now()
+    late, early = (now - timedelta(minutes=minutes) for minutes in (1, 2))
+    normal = [post(elsewhere, due_at=moment) for moment in (late, early)]
+    urgent = post(elsewhere, priority="high")
+    post(elsewhere, due_at=now + timedelta(hours=1))
+    assert fed(database, 2) == [urgent, normal[1]]
+    assert fed(database) == [normal[0]]
+    assert fed(database) == []
+    assert len({row_of(database, job)["posting"] for job in (*normal, urgent)} - {None}) == 3
+
+
+def test_a_flow_that_may_not_run_more_holds_no_other_back(database, elsewhere):
+    limited = [post(elsewhere, "limited", max_running=2) for _ in range(20)]
+    other = post(elsewhere, "other", priority="low")
+    assert fed(database, 5) == [*limited[:2], other]
+    assert fed(database, 5) == []
+    put(database, limited[0], State.COMPLETED)
+    assert fed(database, 5) == [limited[2]]
+
+
+def test_effects_are_reverted_whatever_the_flow_may_run(database, elsewhere):
+    limited = [post(elsewhere, "limited", max_running=1) for _ in range(3)]
+    put(database, limited[2], State.PENDING, begun=True)
+    elsewhere.cancel(limited[2], by="bob")
+    assert fed(database) == [limited[0], limited[2]]
+
+
+def test_many_feeders_at_once_give_each_job_to_one(database, elsewhere):
+    ids = [job.id for job in elsewhere.post([NewJob("f", {}, max_running=30)] * 50, by="ann")]
+    answers = at_once(*[lambda: fed(database, 20) for _ in range(4)])
+    given = [job for answer in answers for job in answer]
+    assert sorted(given) == ids[:30]
 
 
 # Reading

@@ -31,10 +31,17 @@ from jobboard.models import Job, NewJob, TaskError
 from jobboard.schema import attempts, postings
 from jobboard.states import State
 from jobboard.task_view import SEAL
+from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step, settings_for
+from tests.servers import PostgreSQL
 from tests.waiting import until
 
 S = State
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
+    return emptied(postgresql, _postgresql_template)
 
 
 @pytest.fixture
@@ -503,6 +510,21 @@ def test_retry_controllers_try_again_and_the_job_completes(house):
     assert house.states_of(job.id) == ["pending", "running", "completed"]
 
 
+def test_a_retry_controller_that_fails_is_named(house):
+    class Broken(retry.Times):
+        def execute(self, *_args: Any, **_kwargs: Any) -> Any:
+            raise LookupError("no such value")
+
+    def make() -> Any:
+        inner = linear_flow.Flow("inner", retry=Broken(2, "tries")).add(house.step("b"))
+        return linear_flow.Flow("f").add(house.step("a"), inner)
+
+    house.flow(make)
+    job = house.run()
+    assert (job.state, job.error) == (S.FAILED, TaskError("tries", "LookupError", "no such value"))
+    assert house.calls == ["execute a", "revert a"]
+
+
 def test_when_retry_controllers_give_up_everything_is_reverted(house):
     def make() -> Any:
         inner = linear_flow.Flow("inner", retry=retry.Times(2, "tries")).add(
@@ -831,6 +853,27 @@ def test_a_burst_ends_when_nothing_is_left_to_do_now(house):
     assert {house.get(job).state for job in posted} == {S.COMPLETED}
     assert house.get(later).state is S.PENDING
     assert house.names_of_conductors() == []
+
+
+def test_what_could_not_be_put_down_is_put_down_later(house):
+    class Away(SqlDispatch):
+        """The database goes away when the job is to be put down, and stays away for a while."""
+
+        left = 2
+
+        def put_down(self, *arguments: Any, **how: Any) -> None:
+            if self.left:
+                self.left -= 1
+                raise Unreachable("connection lost")
+            super().put_down(*arguments, **how)
+
+    house.dispatch = lambda: Away(house.database, SqlJobBoard("countermand", {}, database=house.database))
+    house.flow(lambda: [house.step("a", fail)])
+    job = house.post()
+    with house.running():
+        house.comes_to(job, S.FAILED)
+    assert house.calls == ["execute a", "revert a"]
+    house.assert_at_rest(job)
 
 
 def test_a_burst_sees_what_came_back_while_it_looked(house):

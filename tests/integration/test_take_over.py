@@ -13,10 +13,17 @@ from jobboard.models import TaskError
 from jobboard.persistence import ATOMS, FLOWS
 from jobboard.schema import attempts, events, jobs
 from jobboard.states import State
+from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Place, Step, settings_for
+from tests.servers import PostgreSQL
 from tests.waiting import until
 
 S = State
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
+    return emptied(postgresql, _postgresql_template)
 
 
 @pytest.fixture
@@ -236,7 +243,9 @@ def test_what_was_reverted_when_the_crash_came_is_not_done_again(house):
     house.change(job.id, state="cancelling", cancel_requested_at=house.database.now(), cancel_by="bob")
     house.drain()
     assert house.calls == []
-    assert (house.get(job.id).state, house.get(job.id).reason) == (S.CANCELLED, "cancelled by bob")
+    again = house.get(job.id)
+    assert (again.state, again.reason) == (S.CANCELLED, "cancelled by bob")
+    assert [task.state for task in again.tasks] == ["reverted", "reverted"]
 
 
 def test_a_revert_that_had_failed_when_the_crash_came_is_not_forgotten(house):
