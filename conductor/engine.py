@@ -81,7 +81,7 @@ class JobEngine:
 
     @property
     def is_undone(self) -> bool:
-        """Whether an earlier run has reverted everything: running it again would begin anew."""
+        """Whether an earlier run has reverted everything. To be asked first: `prepare` would begin anew."""
         return self.state == states.REVERTED and states.REVERT_FAILURE not in self.atom_states.values()
 
     @property

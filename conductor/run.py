@@ -37,6 +37,7 @@ from jobboard.states import UNDOING, Cause, State
 LOG = logging.getLogger(__name__)
 
 _ASKED = (CancelKind.USER, CancelKind.DELETE)
+_UNFIT = (exceptions.DependencyFailure, exceptions.Duplicate, exceptions.CompilationFailure)
 
 
 @dataclass(frozen=True)
@@ -137,16 +138,18 @@ class JobRun:
         undo = self.claim.state in UNDOING or self._is_given_up()
         if undo:
             self.cancel(self._cause_of_undoing())
-        engine = self._engine(built, undo=undo)
+        engine = self._engine(built)
         if undo and engine.is_undone:
             return self.attempt.put_down(Ending.REVERTED, None)
+        self._prepare(engine, check=not undo)
         if undo:
             engine.turn_back(self.token)
         ending = self._drive(engine)
         if ending is Ending.STUCK:
             engine.forget_unstarted()
             self._tell_reverting(engine)
-            engine = self._engine(built, undo=True)
+            engine = self._engine(built)
+            self._prepare(engine, check=False)
             engine.turn_back(self.token)
             ending = self._drive(engine)
         if ending is Ending.STUCK and self._stuck_because is not None:
@@ -188,7 +191,7 @@ class JobRun:
                 LOG.exception("job %s: flow %s could not be made", self.claim.job, self.claim.flow)
             raise CannotRun(_plain_error(error)) from error
 
-    def _engine(self, built: BuiltFlow, *, undo: bool) -> JobEngine:
+    def _engine(self, built: BuiltFlow) -> JobEngine:
         """An engine over the attempt's flow detail, which is made if this is the attempt's first run."""
         detail = self._stored_detail() or models.FlowDetail(self.claim.flow, str(uuid4()))
         try:
@@ -204,10 +207,15 @@ class JobRun:
             if self._flow_detail is None:
                 self._begin_attempt(engine, detail)
             engine.bind(self._context(engine))
-            engine.prepare(check=not undo)
-        except (exceptions.DependencyFailure, exceptions.Duplicate, exceptions.CompilationFailure) as error:
+        except _UNFIT as error:
             raise CannotRun(_plain_error(error)) from error
         return engine
+
+    def _prepare(self, engine: JobEngine, *, check: bool) -> None:
+        try:
+            engine.prepare(check=check)
+        except _UNFIT as error:
+            raise CannotRun(_plain_error(error)) from error
 
     def _stored_detail(self) -> Any:
         if self._flow_detail is None:

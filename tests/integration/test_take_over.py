@@ -245,6 +245,7 @@ def test_what_was_reverted_when_the_crash_came_is_not_done_again(house):
     assert house.calls == []
     again = house.get(job.id)
     assert (again.state, again.reason) == (S.CANCELLED, "cancelled by bob")
+    assert (again.cancel.reverted, again.cancel.total) == (2, 2)
     assert [task.state for task in again.tasks] == ["reverted", "reverted"]
 
 
