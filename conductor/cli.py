@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 WRONG_SETTINGS: Final = 2  # a setting has no usable value, or flows cannot be loaded
 SECOND_SIGNAL: Final = 130  # ended at once, jobs are left for others to go on with
 _RETRY_S: Final = 2.0
+_LOOK_S: Final = 0.25
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +65,11 @@ def run(slots: int, name: str | None, burst: bool, grace: str, log_level: str, *
     settings, grace_s = _read(grace, flags)
     # In a thread: a signal's handler must not wait for a lock that the code it interrupts holds.
     with futures.ThreadPoolExecutor(1, thread_name_prefix="conductor") as thread:
-        thread.submit(_serve, stop, settings, slots, name, grace_s, burst=burst).result()
+        served = thread.submit(_serve, stop, settings, slots, name, grace_s, burst=burst)
+        # Now and then: a signal that the system gives to another thread does not end the wait of this one.
+        while not futures.wait([served], _LOOK_S).done:
+            pass
+        served.result()
     sys.stdout.flush()
     # Threads of tasks that ignore their interruption must not hold the process.
     os._exit(0)
@@ -74,6 +80,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = threading.Event()
+        self._signals = itertools.count()
         self._conductor: Conductor | None = None
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
@@ -85,7 +92,7 @@ class Stop:
             conductor.stop()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked.is_set():
+        if next(self._signals):  # in one step: the second signal may come while this runs for the first
             os._exit(SECOND_SIGNAL)
         self.asked.set()
         if self._conductor is not None:
