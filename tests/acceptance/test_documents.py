@@ -49,7 +49,7 @@ def conductor(folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
 
 
 def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

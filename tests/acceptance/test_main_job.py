@@ -60,7 +60,7 @@ class Conductor:
             self.process.send_signal(number)
 
     def ends_with(self, code: int) -> None:
-        assert self.process.wait(30) == code, self.log
+        assert self.process.wait(60) == code, self.log
 
     def kill(self) -> None:
         """A crash: the whole group at once."""
@@ -131,7 +131,7 @@ class Place:
         with closing(open_database(self.database_url)) as database:
             yield database
 
-    def await_states(self, ids: list[str], *states: State, timeout_s: float = 30) -> list[Job]:
+    def await_states(self, ids: list[str], *states: State, timeout_s: float = 60) -> list[Job]:
         with self.records() as records:
 
             def look() -> list[Job] | None:
@@ -178,7 +178,7 @@ UNDONE = [("undid", "work"), ("undid", "first")]
 def test_a_cancel_is_seen_within_a_second_and_a_retry_completes(place):
     place.start("one")
     (job,) = place.post(1, seconds=30)
-    until(lambda: (job, "began", "work") in place.done(), timeout=30, what="the work")
+    until(lambda: (job, "began", "work") in place.done(), timeout=60, what="the work")
     with place.records() as records:
         records.cancel(job, by="bob", reason="wrong folder")
         (cancelled,) = place.await_states([job], *AT_REST)
@@ -200,7 +200,7 @@ def test_the_same_with_commands(embedded):
     posted = embedded.poster("post", "work", f"log={embedded.effects}", "seconds=30")
     assert (posted.code, posted.err) == (0, "")
     job = posted.out.strip()
-    until(lambda: (job, "began", "work") in embedded.done(), timeout=30, what="the work")
+    until(lambda: (job, "began", "work") in embedded.done(), timeout=60, what="the work")
     cancel = embedded.poster("cancel", job, "--reason", "wrong folder", "--wait", "--json")
     assert cancel.code == 0, cancel.err
     assert [(what, step) for _job, what, step in embedded.done()] == WORKED + UNDONE
@@ -238,7 +238,7 @@ def test_a_killed_conductors_jobs_go_on_in_the_other(place):
     with place.records() as records:
         until(
             lambda: any(job.conductor == "one" for job in records.list(states=[S.RUNNING])),
-            timeout=30,
+            timeout=60,
             what="work for the one that dies",
         )
         first.kill()
@@ -256,7 +256,7 @@ def test_a_killed_conductors_jobs_go_on_in_the_other(place):
 def test_a_killed_conductors_cancel_is_finished_by_the_other(embedded):
     first = embedded.start("one", SHORT_LEASE)
     (job,) = embedded.post(1, seconds=30, stubborn=True)
-    until(lambda: (job, "began", "work") in embedded.done(), timeout=30, what="the work")
+    until(lambda: (job, "began", "work") in embedded.done(), timeout=60, what="the work")
     with embedded.records() as records:
         records.cancel(job, by="bob")
     first.kill()
@@ -269,7 +269,7 @@ def test_a_killed_conductors_cancel_is_finished_by_the_other(embedded):
 def test_sigterm_hands_back_what_runs(embedded):
     first = embedded.start("one")
     (job,) = embedded.post(1, seconds=1, stubborn=True)
-    until(lambda: (job, "began", "work") in embedded.done(), timeout=30, what="the work")
+    until(lambda: (job, "began", "work") in embedded.done(), timeout=60, what="the work")
     first.send(signal.SIGTERM)
     first.ends_with(0)
     (pending,) = embedded.await_states([job], S.PENDING)
@@ -285,7 +285,7 @@ def test_sigterm_hands_back_what_runs(embedded):
 def test_a_second_signal_ends_it_at_once(embedded):
     conductor = embedded.start()
     (job,) = embedded.post(1, seconds=30, stubborn=True)
-    until(lambda: (job, "began", "work") in embedded.done(), timeout=30, what="the work")
+    until(lambda: (job, "began", "work") in embedded.done(), timeout=60, what="the work")
     conductor.send(signal.SIGTERM, signal.SIGINT)
     conductor.ends_with(SECOND_SIGNAL)
 
@@ -336,7 +336,7 @@ def test_it_waits_for_a_database_and_goes_on_when_it_comes(tmp_path):
     server = PostgreSQL()
     with closing(Place(tmp_path, server.url)) as place:
         conductor = place.start()
-        until(lambda: "waiting for database" in conductor.log, timeout=30, what="a word on what it waits for")
+        until(lambda: "waiting for database" in conductor.log, timeout=60, what="a word on what it waits for")
         with server:
             (job,) = place.post(1)
             place.await_states([job], S.COMPLETED)
@@ -344,13 +344,13 @@ def test_it_waits_for_a_database_and_goes_on_when_it_comes(tmp_path):
             place.await_states(place.post(1), S.COMPLETED)
             server.kill()
             logged = len(conductor.log)
-            until(lambda: "waiting for database" in conductor.log[logged:], timeout=30, what="the same again")
+            until(lambda: "waiting for database" in conductor.log[logged:], timeout=60, what="the same again")
             conductor.send(signal.SIGTERM)
             conductor.ends_with(0)
 
 
 def test_while_it_waits_it_can_be_stopped(embedded):
     conductor = embedded.start("one", f"--database-url=postgresql://{LOOPBACK}:{free_port()}/x")
-    until(lambda: "conductor: waiting for" in conductor.log, timeout=30, what="a word on what it waits for")
+    until(lambda: "conductor: waiting for" in conductor.log, timeout=60, what="a word on what it waits for")
     conductor.send(signal.SIGTERM)
     conductor.ends_with(0)

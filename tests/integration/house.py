@@ -58,7 +58,7 @@ class Place:
 
     def arrived(self) -> None:
         """Wait for it."""
-        assert self.reached.wait(20), "no task came here"
+        assert self.reached.wait(60), "no task came here"
 
 
 class Gate(Place):
@@ -163,7 +163,7 @@ class House:
             found = self.get(job)
             return found if found.state in wanted or found.state in AT_REST else None
 
-        found = until(look, timeout=20, what=f"job {job} to be {' or '.join(wanted)}")
+        found = until(look, timeout=60, what=f"job {job} to be {' or '.join(wanted)}")
         assert found.state in wanted, f"{found.state}: {found.error}, {found.reason}"
         return found
 

@@ -48,5 +48,13 @@ def test_a_cancelled_job_comes_to_rest_only_when_it_is_undone():
     assert all(State.CANCELLING not in RESTS.get(ending, {}) for ending in (Ending.SEALED, Ending.SUSPENDED))
 
 
+def test_what_could_not_be_reverted_at_all_is_a_failed_revert():
+    assert RESTS[Ending.STUCK] == RESTS[Ending.REVERT_FAILED]
+
+
+def test_every_ending_but_a_lost_claim_says_what_becomes_of_the_record():
+    assert set(RESTS) == set(Ending) - {Ending.LOST}
+
+
 def test_a_suspended_job_is_never_ended():
     assert {target for _cause, target in RESTS[Ending.SUSPENDED].values()} == {State.PENDING, State.PAUSED}

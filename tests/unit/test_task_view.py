@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import pytest
@@ -86,6 +88,15 @@ def test_a_task_stopped_before_it_did_anything_is_pending_still():
     assert task_view.began(view) == 1
 
 
+def test_a_task_that_taskflow_had_called_running_is_pending_again():
+    view = view_of("a")
+    view.observe("a", "RUNNING", None, AT)
+    assert view.observe("a", "FAILURE", failure(NotStarted()), LATER) == Task("a")
+    for state in ("REVERTING", "REVERTED"):
+        assert view.observe("a", state, failure(NotStarted()), LATER) is None
+    assert task_view.began(view) == 0
+
+
 def test_a_task_that_was_hidden_is_seen_when_it_runs_after_all():
     view = view_of("a")
     view.observe("a", "FAILURE", failure(NotStarted()), AT)
@@ -147,6 +158,13 @@ def test_counting_what_began_and_what_was_reverted():
     tasks = [Task(state, state) for state in STATES]
     assert task_view.began(tasks) == 6
     assert task_view.reverted(tasks) == 1
+
+
+@pytest.mark.parametrize("odd", [object(), math.nan, {1}, b"x"])
+def test_what_a_task_reports_is_stored_in_words_if_it_is_not_json(odd):
+    (stored,) = task_view.to_json([Task("a", detail={"done": odd})])
+    assert stored["detail"] == {"done": str(odd)}
+    json.dumps(stored, allow_nan=False)
 
 
 texts = st.text(max_size=8)
