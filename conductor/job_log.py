@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from taskflow.exceptions import StorageFailure
+
 from flows.run_context import running_task
 from jobboard import history
-from jobboard.errors import Fenced
+from jobboard.errors import Fenced, Unreachable
 from jobboard.journal import Journal
 
 _LEVEL: Final = 16  # characters of a level's name that are stored
@@ -46,14 +48,19 @@ class WhereFilter(logging.Filter):
         return True
 
 
-class NoStaleClaims(logging.Filter):
-    """Drops TaskFlow's tracebacks about writes that the fence refused: that the claim is lost is said once."""
+class SaidOnce(logging.Filter):
+    """Drops TaskFlow's tracebacks about writes that were refused or found no database.
+
+    What that means for the job is said by the conductor, in one line.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line stays."""
+        if str(record.msg).startswith("Original exception being dropped"):
+            return False  # oslo.utils: TaskFlow could not store that it could not store
         error = record.exc_info[1] if record.exc_info else None
         while error is not None:
-            if isinstance(error, Fenced):
+            if isinstance(error, Fenced | Unreachable | StorageFailure):
                 return False
             error = error.__cause__ or error.__context__
         return True
@@ -64,7 +71,7 @@ def set_up_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(FORMAT))
     handler.addFilter(WhereFilter())
-    handler.addFilter(NoStaleClaims())
+    handler.addFilter(SaidOnce())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     for quiet in ("taskflow", "kazoo", "alembic"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
