@@ -19,6 +19,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -40,7 +41,7 @@ class ServerError(RuntimeError):
     """A server did not start: what it is, and the end of its log."""
 
 
-class ServerProcess:
+class ServerProcess(ABC):
     """Base of the servers. A subclass says what to prepare, what to run, and how to see that it answers."""
 
     name: ClassVar[str]
@@ -58,18 +59,19 @@ class ServerProcess:
     # For subclasses
 
     @classmethod
+    @abstractmethod
     def installed(cls) -> bool:
         """Are all its programs on this machine?"""
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
+    @abstractmethod
     def answers(self, timeout_s: float = 1.0) -> bool:
         """Does it serve requests now?"""
-        raise NotImplementedError
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most servers need nothing
         """Called once, when the folder is there and the server has not been started yet."""
 
     def account(self) -> dict[str, Any]:
