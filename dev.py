@@ -173,7 +173,9 @@ def run_tests(options: argparse.Namespace, rest: list) -> int:
     if options.chaos:
         os.environ["COUNTERMAND_CHAOS"] = options.chaos
     workers = min(os.cpu_count() or 1, MAX_WORKERS)
-    argv = [str(venv_program("python")), "-m", "pytest", "-n", str(workers), "--dist", "loadgroup"]
+    # A worker that crashed is not replaced: pytest-xdist may then wait for ever for tests that nobody has.
+    spread = ["-n", str(workers), "--dist", "loadgroup", "--max-worker-restart", "0"]
+    argv = [str(venv_program("python")), "-m", "pytest", *spread]
     os.chdir(ROOT)
     return become([*argv, "-m", "chaos" if options.chaos else "not chaos", *rest])
 

@@ -104,7 +104,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
     @property
     def connected(self) -> bool:
         """Does the server answer? Also after a session was lost and another begun."""
-        return self._opened and bool(self._client.connected)
+        return self._opened and bool(self._client.connected) and not self._is_interrupted
 
     @property
     def alive(self) -> bool:
@@ -169,7 +169,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
 
     def postings(self, *, ensure_fresh: bool) -> list[tuple[ZookeeperJob, bool]]:
         """All known jobs in order, and whether they are claimed."""
-        jobs = super()._fetch_jobs(ensure_fresh=ensure_fresh)
+        jobs = self._fetch_jobs(ensure_fresh=ensure_fresh)
         if not jobs:
             return []
         with self._wrap(self.name, self.path, "Iterating jobboard %s", ensure_known=False):
@@ -177,7 +177,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
                 children = frozenset(self._client.get_children(self.path))
             except kazoo_exceptions.NoNodeError:
                 return []
-        named = [(paths.basename(job.path), job) for job in sorted(jobs, key=_place)]
+        named = [(paths.basename(job.path), job) for job in jobs]
         return [(job, name + self.LOCK_POSTFIX in children) for name, job in named if name in children]
 
     @contextlib.contextmanager
@@ -196,8 +196,16 @@ class ZookeeperBoard(ZookeeperJobBoard):
             lock = {"owner": None}
         return lock, lock_stat, data, stat
 
+    @property
+    def _is_interrupted(self) -> bool:
+        """Is TaskFlow still to be told that the connection is back? The client itself knows it a moment earlier."""
+        return bool(self._last_states) and self._last_states[0] in self.NO_FETCH_STATES
+
     def _fetch_jobs(self, ensure_fresh: bool = False) -> list[ZookeeperJob]:
-        return sorted(super()._fetch_jobs(ensure_fresh=ensure_fresh), key=_place)
+        jobs = super()._fetch_jobs(ensure_fresh=ensure_fresh)
+        if self._is_interrupted:  # then TaskFlow knows of none, which would look like an empty board
+            raise excp.JobFailure(f"jobboard {self.name}: {self.options.address} does not answer")
+        return sorted(jobs, key=_place)
 
     def _process_child(self, path: str, request: Any, quiet: bool = True) -> None:
         try:
@@ -217,7 +225,26 @@ class ZookeeperBoard(ZookeeperJobBoard):
     def _on_job_posting(self, children: Sequence[str], delayed: bool = True) -> None:
         there = {paths.join(self.path, child) for child in children}
         self.malformed = {path: why for path, why in self.malformed.items() if path in there}
-        super()._on_job_posting(children, delayed)
+        super()._on_job_posting([*children, *self._posted_since(children)], delayed)
+
+    def _posted_since(self, children: Sequence[str]) -> list[str]:
+        """Known jobs that are newer than all of `children`, and are there.
+
+        TaskFlow forgets what a list lacks; but a list may have been made before a job was posted. The server
+        counts postings up: what is older than the newest of the list, and not in it, has been removed.
+        """
+        if self._is_interrupted:
+            return []
+        newest = max((_sequence(child) for child in children if _is_posting(child)), default=-1)
+        with self._job_cond:
+            newer = [path for path, job in self._known_jobs.items() if job.sequence > newest]
+        return [paths.basename(path) for path in newer if self._may_exist(path)]
+
+    def _may_exist(self, path: str) -> bool:
+        try:
+            return self._client.exists_async(path).get(timeout=self.options.timeout_s) is not None
+        except (kazoo_exceptions.KazooException, self._client.handler.timeout_exception):
+            return True  # the next list tells
 
     def _state_change_listener(self, state: str) -> None:
         begun = state == KazooState.CONNECTED and self._lost and self._opened
@@ -278,6 +305,17 @@ def why_malformed(path: str, raw: bytes) -> str | None:
         if not isinstance(posting.get(name, {} if name == "details" else None), kinds):
             return f"{name} is missing or of the wrong type"
     return None
+
+
+def _is_posting(child: str) -> bool:
+    lock = child.endswith(ZookeeperJobBoard.LOCK_POSTFIX)
+    return not lock and child.startswith(ZookeeperJobBoard.JOB_PREFIX)
+
+
+def _sequence(child: str) -> int:
+    """The number that the server gave a posting; -1 for a name that has none."""
+    digits = child.removeprefix(ZookeeperJobBoard.JOB_PREFIX)
+    return int(digits) if digits.isdecimal() else -1
 
 
 def _place(job: ZookeeperJob) -> tuple[int, int]:

@@ -57,7 +57,7 @@ def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("COUNTERMAND_FLOWS", "hello.py")
     target = tmp_path / "numbers.txt"
     with conductor(tmp_path):
-        posted = run("poster", "post", "hello", f"target={target}", "lines=300", cwd=tmp_path)
+        posted = run("poster", "post", "hello", f"target={target}", "lines=1000", cwd=tmp_path)
         assert posted.returncode == 0, posted.stderr
         job = posted.stdout.strip()
         until(target.exists, 20, "the job to begin")
@@ -66,7 +66,7 @@ def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.Monkey
         assert not target.exists()
         retried = run("poster", "retry", job, "--wait", cwd=tmp_path)
         assert retried.returncode == 0, retried.stderr
-        assert target.read_text().split() == [str(number) for number in range(300)]
+        assert target.read_text().split() == [str(number) for number in range(1000)]
         shown = run("poster", "show", job, cwd=tmp_path)
         assert "completed" in shown.stdout
 

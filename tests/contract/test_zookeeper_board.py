@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import ConnectionLoss, NoAuthError
+from kazoo.protocol.states import KazooState
 from taskflow import exceptions as excp
 from taskflow.types import entity
 from taskflow.utils import kazoo_utils
@@ -149,6 +150,31 @@ def test_it_comes_back_quickly_after_an_outage():
         assert board.alive  # the outage was short for this session
         (job,) = board.iterjobs(ensure_fresh=True)
         board.consume(job, "me")
+
+
+def test_a_board_whose_connection_is_interrupted_does_not_look_empty(options: ZookeeperOptions):
+    with opened(options) as board:
+        board.post("x")
+        board._state_change_listener(KazooState.SUSPENDED)  # the client may have the connection back by now
+        assert not board.connected
+        with pytest.raises(excp.JobFailure, match="does not answer"):
+            list(board.iterjobs())
+        board._state_change_listener(KazooState.CONNECTED)
+        assert board.connected
+        assert len(list(board.iterjobs())) == 1
+
+
+def test_a_list_from_before_a_post_does_not_make_it_unknown(options: ZookeeperOptions):
+    with opened(options) as board:
+        first, second = board.post("x"), board.post("y")
+        board._on_job_posting([])
+        board._on_job_posting([first.path.rpartition("/")[2]])
+        board.claim(second, "me")
+        board.claim(first, "me")
+        board.consume(first, "me")
+        board.consume(second, "me")
+        board._on_job_posting([])
+        assert board.job_count == 0
 
 
 def test_pauses_between_attempts_to_connect_stay_short(options: ZookeeperOptions):
