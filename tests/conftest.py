@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -20,6 +21,10 @@ CHAOS = os.environ.get("COUNTERMAND_CHAOS")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 S = TypeVar("S", bound=ServerProcess)
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
