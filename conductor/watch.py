@@ -29,6 +29,14 @@ LOG = logging.getLogger(__name__)
 _FLUSH_S: Final = 0.25  # what tasks report is stored so often
 _POLL_S: Final = 1.0  # what a signal that was lost costs at most
 _RETRY_S: Final = 1.0
+_LOOKED_AT: Final = (
+    jobs.c.id,
+    jobs.c.state,
+    jobs.c.epoch,
+    jobs.c.cancel_by,
+    jobs.c.cancel_reason,
+    jobs.c.deleting,
+)
 
 
 class Watch:
@@ -124,9 +132,7 @@ class Watch:
 
     def _look_at(self, runs: Sequence[JobRun]) -> None:
         wanted = [run.claim.job for run in runs]
-        query = sa.select(jobs.c.id, jobs.c.state, jobs.c.epoch, jobs.c.cancel_by, jobs.c.cancel_reason).where(
-            jobs.c.id.in_(wanted)
-        )
+        query = sa.select(*_LOOKED_AT).where(jobs.c.id.in_(wanted))
         with self._database.read() as connection:
             rows = {row["id"]: row for row in connection.execute(query).mappings()}
         for run in runs:
@@ -134,9 +140,12 @@ class Watch:
             if row is None or row["epoch"] != run.claim.epoch:
                 run.abandon(CancelKind.LOST_CLAIM, "another conductor has the job")
             elif row["state"] == State.CANCELLING:
-                run.cancel(CancelCause(CancelKind.USER, row["cancel_by"] or "", row["cancel_reason"] or ""))
+                kind = CancelKind.DELETE if row["deleting"] else CancelKind.USER
+                run.cancel(CancelCause(kind, row["cancel_by"] or "", row["cancel_reason"] or ""))
             elif row["state"] == State.PAUSING:
-                run.suspend()
+                run.pause()
+            elif row["state"] == State.RUNNING:
+                run.resume()
 
     def _tend(self, run: JobRun) -> None:
         try:

@@ -91,6 +91,9 @@ class Job:
     results: dict[str, JsonValue] | None
     tasks: tuple[Task, ...]
     epoch: int = field(default=0, repr=False)
+    begun: bool = field(default=False, repr=False)  # a conductor had it in this attempt
+    kept: bool = field(default=False, repr=False)  # it failed, and its results are kept
+    deleting: bool = field(default=False, repr=False)  # it is removed once it is cancelled
 
 
 @dataclass(frozen=True)
