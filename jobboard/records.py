@@ -345,6 +345,16 @@ class Records:
         with self._database.read() as connection:
             return [to_job(row) for row in connection.execute(query).mappings()]
 
+    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> builtins.list[str]:
+        """The ids of all such jobs, oldest first."""
+        query = sa.select(jobs.c.id).order_by(jobs.c.id)
+        if wanted := _texts(states):
+            query = query.where(jobs.c.state.in_(wanted))
+        if flow is not None:
+            query = query.where(jobs.c.flow == flow)
+        with self._database.read() as connection:
+            return builtins.list(connection.execute(query).scalars())
+
     def count(self) -> dict[str, dict[str, int]]:
         """How many jobs there are, by flow and state."""
         query = sa.select(jobs.c.flow, jobs.c.state, sa.func.count()).group_by(jobs.c.flow, jobs.c.state)

@@ -9,23 +9,24 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from jobboard import history
+from jobboard import history, removal
 from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
 from jobboard.dispatch.opening import open_records
-from jobboard.errors import Refused, Unreachable
+from jobboard.errors import NoSuchJob, Refused, Unreachable
 from jobboard.models import ConductorRow, HistoryLine, Job, NewJob, Task
-from jobboard.records import Posted, Records
+from jobboard.records import MASK, Answer, Posted, Records
 from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
 from jobboard.states import CURRENT, ENDED, State
 from poster import stats as statistics
+from poster.cancel_plan import CancelPlan, plan_of
 from poster.errors import InvalidJobs, Malformed, WaitTimedOut
 from poster.patience import PATIENCE_S, patiently
 from poster.post_request import PostRequest, new_job
@@ -176,9 +177,72 @@ class Client:
             return found
         return self._records.cancel(job, by=self.by, reason=reason)
 
-    def retry(self, job: str) -> Job:
-        """Begin a new attempt of a failed or cancelled job. Raises `NoSuchJob`, `Refused`."""
-        return self._records.retry(job, by=self.by)
+    def cancel_many(self, jobs: Sequence[str], reason: str | None = None) -> builtins.list[Answer]:
+        """Cancel jobs: for each, in their order, the job as it then stands, or why it cannot be cancelled.
+
+        Durable, like `cancel`; one that is refused stops no other. Raises `Unreachable`.
+        """
+        before = self.database.now()
+        try:
+            return self._records.cancel_many(jobs, by=self.by, reason=reason)
+        except Unreachable as error:
+            LOG.info("the answer to a cancel of %d jobs is lost, asking again: %s", len(jobs), error)
+        return [patiently(partial(self._answered_again, job, reason, before)) for job in jobs]
+
+    def _answered_again(self, job: str, reason: str | None, before: datetime) -> Answer:
+        try:
+            return self._cancel_again(job, reason, before)
+        except (NoSuchJob, Refused) as error:
+            return error
+
+    def plan_cancel(self, job: str) -> CancelPlan:
+        """What a cancel now would revert, what cannot be undone, what has not begun. Changes nothing.
+
+        Raises `NoSuchJob`, and `Refused` where the cancel would be.
+        """
+        return plan_of(self.show(job))
+
+    def retry(self, job: str, changes: Mapping[str, Any] | None = None) -> Job:
+        """Begin a new attempt of a failed or cancelled job; one that kept its results goes on at the failed task.
+
+        `changes` are arguments that the new attempt has others of. Raises `NoSuchJob`, `Refused`, and with
+        changes `NoSuchFlow`, `InvalidArguments`; nothing is changed then.
+        """
+        if not changes:
+            return self._records.retry(job, by=self.by)
+        flow, arguments = self._records.arguments(job)
+        spec = self.flow(flow)
+        shown = {name: MASK if name in spec.secrets else value for name, value in changes.items()}
+        return self._records.retry(
+            job, by=self.by, arguments=spec.as_json({**arguments, **changes}), changed=shown
+        )
+
+    def cleanup(self, job: str) -> Job:
+        """Have reverts that failed run again, then those that never ran. Raises `NoSuchJob`, `Refused`."""
+        return self._records.cleanup(job, by=self.by)
+
+    def force_retry(self, job: str, reason: str) -> Job:
+        """Give the effects of reverts that failed up, and begin a new attempt. Raises `NoSuchJob`, `Refused`."""
+        return self._records.force(job, by=self.by, reason=reason)
+
+    def pause(self, job: str) -> Job:
+        """Stop a job between two tasks, and keep its results. Raises `NoSuchJob`, `Refused`."""
+        return self._records.pause(job, by=self.by)
+
+    def resume(self, job: str) -> Job:
+        """Let a paused job go on at its next task. Raises `NoSuchJob`, `Refused`."""
+        return self._records.resume(job, by=self.by)
+
+    def delete(self, job: str, reason: str | None = None, *, force: bool = False) -> Job | None:
+        """Remove a job with its history; None when it is gone. One that runs is cancelled first, and goes then.
+
+        `force`: also one whose revert failed. Raises `NoSuchJob`, `Refused`.
+        """
+        return self._records.delete(job, by=self.by, reason=reason, force=force)
+
+    def purge(self, older_than_s: float) -> int:
+        """Remove the jobs that completed, failed or were cancelled so long ago; how many. Blocks until done."""
+        return removal.purge(self.database, older_than_s)
 
     # Reading
 
@@ -217,6 +281,10 @@ class Client:
     ) -> builtins.list[Job]:
         """Jobs, newest first. `before` is the id of the last one of the page before."""
         return self._records.list(states=states, flow=flow, since=since, before=before, limit=limit)
+
+    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> builtins.list[str]:
+        """The ids of all such jobs as of now, oldest first."""
+        return self._records.matching(states=states, flow=flow)
 
     def explained(self, jobs: Iterable[Job]) -> builtins.list[Job]:
         """The same jobs; pending ones say what they wait for, if it is not just their turn."""
@@ -290,6 +358,19 @@ class Client:
     def _ended(self, jobs: Sequence[str]) -> builtins.list[Job]:
         states = self._records.states(jobs)
         return self._records.get_many([job for job in jobs if states[job] in ENDED])
+
+    def watch_each(self, jobs: Iterable[str], timeout_s: float | None = None) -> Iterator[Job]:
+        """Each job now, and again after each change, until all have ended. Raises as `wait_each`."""
+        left = list(dict.fromkeys(jobs))
+        seen: dict[str, Job] = {}
+        for patience_s in self._looks(_WATCH_POLL_S, timeout_s):
+            found = patiently(partial(self._records.get_many, left), patience_s)
+            yield from (job for job in found if seen.get(job.id) != job)
+            seen = {job.id: job for job in found}
+            left = [job.id for job in found if job.state not in ENDED]
+            if not left:
+                return
+        raise WaitTimedOut(left, timeout_s or 0.0)
 
     def watch(self, job: str) -> Iterator[Job]:
         """The job now, and again after each change, until it has ended."""

@@ -127,7 +127,7 @@ def _print_values(out: Output, title: str, values: dict[str, object]) -> None:
 
 
 def _print_hints(out: Output, job: Job) -> None:
-    hints = _HINTS[job.state]
+    hints = _KEPT if job.kept and job.state is State.FAILED else _HINTS[job.state]
     if hints:
         out.line()
         out.line(bold("next"))
@@ -143,11 +143,21 @@ _HINTS: Final[dict[State, tuple[tuple[str, str], ...]]] = {
     State.PENDING: (_WATCH, ("cancel", "take it back")),
     State.RUNNING: (_WATCH, _CANCEL),
     State.PAUSING: (_WATCH, _CANCEL),
-    State.PAUSED: (_CANCEL,),
+    State.PAUSED: (("resume", "go on at the next task"), _CANCEL),
     State.CANCELLING: (_WATCH,),
     State.REVERTING: (_WATCH, ("cancel", "let no automatic retry follow")),
     State.COMPLETED: (("result", "what its tasks provide"), _HISTORY),
     State.FAILED: (_RETRY, _HISTORY),
     State.CANCELLED: (_RETRY, _HISTORY),
-    State.REVERT_FAILED: (_HISTORY, ("logs", "what its tasks logged")),
+    State.REVERT_FAILED: (
+        _HISTORY,
+        ("retry --cleanup", "run the failed reverts again, then those that never ran"),
+        ("retry --force --reason T", "cleaned up by hand: begin a new attempt"),
+        ("delete --force --reason T", "cleaned up by hand: remove it"),
+    ),
 }
+_KEPT: Final = (
+    ("retry", "go on at the task that failed"),
+    ("cancel", "revert what it kept"),
+    _HISTORY,
+)

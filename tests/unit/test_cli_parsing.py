@@ -27,9 +27,8 @@ from poster.cli.changes import changes
 from poster.cli.commands import COMMANDS
 from poster.cli.ends import of_cancelled, of_ended
 from poster.cli.failures import code_of
-from poster.cli.options import Since
+from poster.cli.options import Since, name_values
 from poster.cli.output import Output, Styled
-from poster.cli.post import _texts
 from poster.durations import LONGEST_S, duration
 from poster.errors import InvalidJobs, InvalidJson, InvalidRequest, Malformed, WaitTimedOut
 from poster.post_request import PostRequest, from_json, read_lines
@@ -102,16 +101,16 @@ class TestSince:
 
 class TestArguments:
     def test_the_value_is_all_after_the_first_equals_sign(self):
-        assert _texts(("a=1", "b=x=y", "c=")) == {"a": "1", "b": "x=y", "c": ""}
+        assert name_values(("a=1", "b=x=y", "c=")) == {"a": "1", "b": "x=y", "c": ""}
 
     @pytest.mark.parametrize("word", ["a", "=a", ""])
     def test_a_word_without_a_name_or_value(self, word):
         with pytest.raises(click.UsageError, match="wants NAME=VALUE"):
-            _texts((word,))
+            name_values((word,))
 
     def test_a_name_twice(self):
         with pytest.raises(click.UsageError, match="a is given twice"):
-            _texts(("a=1", "a=1"))
+            name_values(("a=1", "a=1"))
 
 
 class TestPostRequest:
