@@ -13,6 +13,7 @@ from taskflow.conductors import base
 
 from conductor.job_log import JobLogHandler
 from conductor.outcome import Ending
+from conductor.retention import Retention
 from conductor.run import JobRun, Tools
 from conductor.watch import Watch
 from flows.cancel_token import CancelKind
@@ -78,6 +79,8 @@ class Conductor(base.Conductor):
         self._registration.enter()
         watch = Watch(self._database, self._dispatch, self._registration, self._running, self._wake.set)
         watch.start()
+        retention = Retention(self._database, self._settings.retention)
+        retention.start()
         log = JobLogHandler(self._journal_of)
         logging.getLogger().addHandler(log)
         try:
@@ -85,6 +88,7 @@ class Conductor(base.Conductor):
             self._wind_down()
         finally:
             logging.getLogger().removeHandler(log)
+            retention.stop()
             watch.stop()
             self._leave()
             self._stopped.set()

@@ -37,23 +37,19 @@ def remove(connection: sa.Connection, ids: Sequence[str]) -> None:
     connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids)))  # attempts and events go with it
 
 
-def purge(database: Database, older_than_s: float, *, limit: int | None = None) -> int:
+def purge(database: Database, older_than_s: float) -> int:
     """Remove jobs that completed, failed or were cancelled so long ago; how many that were.
 
-    Jobs that kept results, and jobs whose revert failed, stay. In batches: nobody waits long for a lock. `limit`
-    is the most that are removed.
+    Jobs that kept results, and jobs whose revert failed, stay. In batches: nobody waits long for a lock.
     """
     removed = 0
-    while limit is None or removed < limit:
-        batch = _BATCH if limit is None else min(_BATCH, limit - removed)
-        gone = _purge_batch(database, older_than_s, batch)
+    while gone := purge_batch(database, older_than_s):
         removed += gone
-        if gone < batch:
-            break
     return removed
 
 
-def _purge_batch(database: Database, older_than_s: float, limit: int) -> int:
+def purge_batch(database: Database, older_than_s: float) -> int:
+    """Remove some of those that `purge` removes; how many, 0 when none is left."""
     old = (
         sa.select(jobs.c.id)
         .where(
@@ -62,7 +58,7 @@ def _purge_batch(database: Database, older_than_s: float, limit: int) -> int:
             ~jobs.c.kept,
         )
         .order_by(jobs.c.finished_at)
-        .limit(limit)
+        .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
     with database.write() as connection:
