@@ -382,6 +382,17 @@ class Records:
             raise NoSuchJob(job)
         return row.flow, dict(row.arguments)
 
+    def fingerprint(self, job: str) -> str | None:
+        """Of the flow's structure when the job's attempt began; None if no conductor has begun it."""
+        query = (
+            sa.select(attempts.c.fingerprint)
+            .join(jobs, sa.and_(jobs.c.id == attempts.c.job, jobs.c.attempt == attempts.c.number))
+            .where(jobs.c.id == job)
+        )
+        with self._database.read() as connection:
+            found: str | None = connection.execute(query).scalar()
+        return found
+
     def last_line(self, job: str) -> int:
         """The number of the newest line of a job's history; 0 if there is none."""
         with self._database.read() as connection:

@@ -209,6 +209,7 @@ class Client:
         changes `NoSuchFlow`, `InvalidArguments`; nothing is changed then.
         """
         if not changes:
+            self._check_structure(job)
             return self._records.retry(job, by=self.by)
         flow, arguments = self._records.arguments(job)
         spec = self.flow(flow)
@@ -216,6 +217,24 @@ class Client:
         return self._records.retry(
             job, by=self.by, arguments=spec.as_json({**arguments, **changes}), changed=shown
         )
+
+    def _check_structure(self, job: str) -> None:
+        """Refuse to let an attempt go on whose flow has another structure now: its tasks cannot be matched."""
+        found = self._records.get(job)
+        goes_on = found.state is State.PAUSED or (found.state is State.FAILED and found.kept)
+        stored = self._records.fingerprint(job) if goes_on else None
+        if stored is None or found.flow not in self.registry:
+            return
+        from poster.flow_change import fingerprint_of
+
+        now = fingerprint_of(self.flow(found.flow), self._records.arguments(job)[1])
+        if now is not None and now != stored:
+            raise Refused(
+                job,
+                found.state,
+                f"the structure of flow {found.flow} has changed since this attempt began: "
+                "bring the old one back where conductors run, then resume, retry or cancel it",
+            )
 
     def cleanup(self, job: str) -> Job:
         """Have reverts that failed run again, then those that never ran. Raises `NoSuchJob`, `Refused`."""
@@ -230,7 +249,8 @@ class Client:
         return self._records.pause(job, by=self.by)
 
     def resume(self, job: str) -> Job:
-        """Let a paused job go on at its next task. Raises `NoSuchJob`, `Refused`."""
+        """Let a paused job go on at its next task. Raises `NoSuchJob`, and `Refused`, also if its flow changed."""
+        self._check_structure(job)
         return self._records.resume(job, by=self.by)
 
     def delete(self, job: str, reason: str | None = None, *, force: bool = False) -> Job | None:
