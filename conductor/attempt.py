@@ -28,6 +28,7 @@ LOG = logging.getLogger(__name__)
 
 _LIVE = (State.RUNNING, State.PAUSING)
 _ASK_AGAIN_S = 0.5
+_KEPT = "its results are kept: a retry goes on at the task that failed, a cancel reverts them"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Attempt:
         """
         again = self._claim.retries_left > 0
         with self._journal.begin() as connection:
-            columns = self._at_rest() | {"error": asdict(error), "kept": True}
+            columns = self._at_rest() | {"error": asdict(error), "kept": True, "reason": _KEPT}
             said = said_of_failure(error)
             move = self._journal.move
             state = move(connection, [State.RUNNING], Cause.KEEP, State.FAILED, message=said, **columns)
@@ -122,7 +123,7 @@ class Attempt:
     def _go_on_later(self, connection: sa.Connection) -> None:
         """A retry by itself of a job that kept its results: in the same attempt, at the task that failed."""
         said, columns = self._next_try()
-        columns |= {"finished_at": None, "error": None, "claims": 0}
+        columns |= {"finished_at": None, "error": None, "reason": None, "claims": 0}
         self._journal.move(connection, [State.FAILED], Cause.RETRY, State.PENDING, message=said, **columns)
 
     def put_down(self, ending: Ending, left: LeftBehind | None) -> Ending:

@@ -75,7 +75,7 @@ def retry(*, on_board: bool, arguments: Mapping[str, Any] | None, changed: Mappi
         if goes_on:
             said += ", on at the failed task"
         if changed:
-            said += " with " + ", ".join(f"{name}={value}" for name, value in changed.items())
+            said += " with " + ", ".join(_said_of_change(row, name, value) for name, value in changed.items())
         return Change(decision, columns, said, {"changed": dict(changed)} if changed else None)
 
     return decide
@@ -163,6 +163,11 @@ _PER_ATTEMPT = (
 def said_of_cancel(by: str, reason: str | None) -> str:
     """A cancel in words."""
     return f"cancelled by {by}: {reason}" if reason else f"cancelled by {by}"
+
+
+def _said_of_change(row: Row, name: str, value: Any) -> str:
+    before = row["arguments"].get(name)
+    return f"{name}={value}" if name in row["masked"] or before is None else f"{name}={value} (was {before})"
 
 
 def _cancelled(row: Row, now: datetime, by: str, reason: str | None, decision: Decision) -> Values:

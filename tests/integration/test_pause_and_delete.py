@@ -300,7 +300,7 @@ def test_a_retry_with_other_arguments(house):
     assert house.get(job).arguments == {"name": "ann", "times": 2}
     assert [row["arguments"]["times"] for row in house.rows(attempts)] == [1, 2]
     (asked,) = [line for line in house.lines(job) if line.by == "bob"]
-    assert (asked.message, asked.data) == ("retried by hand with times=2", {"changed": {"times": 2}})
+    assert (asked.message, asked.data) == ("retried by hand with times=2 (was 1)", {"changed": {"times": 2}})
 
 
 # Many

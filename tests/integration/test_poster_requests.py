@@ -106,7 +106,7 @@ class TestRetry:
         assert poster("retry", job, "--set", "times=3", "--set", "name=bob").code == 0
         shown = poster("show", job, "--json").json
         assert (shown["attempt"], shown["arguments"]["times"], shown["arguments"]["name"]) == (2, 3, "bob")
-        assert "retried by hand with times=3, name=bob" in poster("history", job).out
+        assert "retried by hand with times=3 (was 1), name=bob (was ann)" in poster("history", job).out
 
     def test_wrong_arguments_change_nothing(self, poster, database):
         job = poster.post()
