@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _EVERY_S: Final = 0.1  # a child sends its newest progress so often
+# Of a task: what binds it to the conductor's run of the job, which a child has no part in.
+_LEFT_HERE: Final = ("_context", "_token", "_notifier", "phase", "interrupted", "pre_execute")
 
 
 _modules: list[str] = []  # where children find the flows; set once, before the first child
@@ -209,7 +211,7 @@ def _poke(fd: int) -> None:
 
 def _pickled(task: Any, arguments: Mapping[str, Any]) -> bytes:
     bare = copy.copy(task)
-    for name in ("_context", "_token", "_notifier", "phase", "interrupted"):
+    for name in _LEFT_HERE:
         bare.__dict__.pop(name, None)
     try:
         return pickle.dumps((bare, dict(arguments)))
