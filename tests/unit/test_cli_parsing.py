@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import datetime, timedelta
 
 import click
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from jobboard.errors import (
     AmbiguousJob,
@@ -19,7 +21,7 @@ from jobboard.errors import (
     SettingError,
     Unreachable,
 )
-from jobboard.models import PRIORITIES, Cancel, Task, TaskError
+from jobboard.models import PRIORITIES, Cancel, NotResponding, Task, TaskError
 from jobboard.states import ENDED, State
 from poster.cli import exit_codes, words
 from poster.cli import poster as group
@@ -27,6 +29,7 @@ from poster.cli.changes import changes
 from poster.cli.commands import COMMANDS
 from poster.cli.ends import of_cancelled, of_ended
 from poster.cli.failures import code_of
+from poster.cli.live import job_picture, jobs_picture
 from poster.cli.options import Since
 from poster.cli.output import Output, Styled
 from poster.cli.post import _texts
@@ -340,6 +343,10 @@ class TestTables:
         assert cut.endswith("…")
         assert whole.endswith("y" * 60)
 
+    def test_text_stands_under_its_row(self, capsys):
+        self.output(capsys).table(("A",), [("x",), ("y",)], indent=" ", under={0: "File\n  code"})
+        assert capsys.readouterr().out == " A\n x\n     File\n       code\n y\n"
+
     def test_a_cell_stays_on_its_line(self, capsys):
         self.output(capsys).table((), [("a\nb", "c")])
         assert capsys.readouterr().out == "a b  c\n"
@@ -393,6 +400,15 @@ class TestChanges:
         before, after = a_job(State.RUNNING, tasks=(self.task(),)), a_job(State.RUNNING, tasks=(failed,))
         assert self.said(before, after) == [("pack", "failure", "2.00 s, pack: E: no")]
 
+    def test_a_task_that_does_not_respond_is_told_once(self):
+        def job(stack=None):
+            stuck = NotResponding((AT + timedelta(seconds=48)).isoformat(), stack) if stack else None
+            return a_job(State.CANCELLING, tasks=(self.task(not_responding=stuck),))
+
+        assert self.said(job(), job("here")) == [("pack", "running", "not responding for 12.0 s")]
+        assert self.said(job("here"), job("there")) == []
+        assert changes(job(), job("here"), AT + timedelta(seconds=60))[0].at == AT + timedelta(seconds=60)
+
     def test_in_the_order_of_time(self):
         def reverted(name, seconds):
             return self.task(name, "reverted", finished_at=(AT + timedelta(seconds=seconds)).isoformat())
@@ -410,3 +426,17 @@ class TestChanges:
         before = a_job(State.CANCELLED, tasks=(self.task(state="reverted"),))
         after = a_job(State.PENDING, attempt=2, tasks=(Task("pack"),))
         assert self.said(before, after) == [("job", "pending", "")]
+
+
+class TestPictures:
+    def drawn(self, picture):
+        console = Console(width=100, file=io.StringIO(), color_system=None)
+        console.print(picture)
+        return console.file.getvalue()
+
+    def test_a_task_that_does_not_respond(self):
+        stuck = NotResponding((AT + timedelta(seconds=48)).isoformat(), "here")
+        task = Task("pack", "running", 0.5, {"done": 1}, AT.isoformat(), not_responding=stuck)
+        job, now = a_job(State.CANCELLING, tasks=(task,)), AT + timedelta(seconds=60)
+        assert "not responding for 12.0 s" in self.drawn(job_picture(job, now))
+        assert "pack (not responding)" in self.drawn(jobs_picture([job], now))
