@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from datetime import datetime, timedelta
 
 import click
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 from jobboard.errors import (
     AmbiguousJob,
@@ -29,7 +27,6 @@ from poster.cli.changes import changes
 from poster.cli.commands import COMMANDS
 from poster.cli.ends import of_cancelled, of_ended
 from poster.cli.failures import code_of
-from poster.cli.live import job_picture, jobs_picture
 from poster.cli.options import Since
 from poster.cli.output import Output, Styled
 from poster.cli.post import _texts
@@ -426,17 +423,3 @@ class TestChanges:
         before = a_job(State.CANCELLED, tasks=(self.task(state="reverted"),))
         after = a_job(State.PENDING, attempt=2, tasks=(Task("pack"),))
         assert self.said(before, after) == [("job", "pending", "")]
-
-
-class TestPictures:
-    def drawn(self, picture):
-        console = Console(width=100, file=io.StringIO(), color_system=None)
-        console.print(picture)
-        return console.file.getvalue()
-
-    def test_a_task_that_does_not_respond(self):
-        stuck = NotResponding((AT + timedelta(seconds=48)).isoformat(), "here")
-        task = Task("pack", "running", 0.5, {"done": 1}, AT.isoformat(), not_responding=stuck)
-        job, now = a_job(State.CANCELLING, tasks=(task,)), AT + timedelta(seconds=60)
-        assert "not responding for 12.0 s" in self.drawn(job_picture(job, now))
-        assert "pack (not responding)" in self.drawn(jobs_picture([job], now))
