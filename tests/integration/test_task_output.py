@@ -158,6 +158,25 @@ def test_handlers_that_write_to_the_streams_do_not_go_round(house, capsys):
     assert capsys.readouterr().err.splitlines() == ["logged", "printed"]
 
 
+def test_a_handler_that_prints_does_not_go_round(house, capsys):
+    class Printer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            print("handled", record.getMessage())
+
+    def execute(_task: Step) -> None:
+        logging.getLogger().addHandler(printer)
+        try:
+            print("printed")
+        finally:
+            logging.getLogger().removeHandler(printer)
+
+    printer = Printer()
+    house.flow(lambda: [house.step("a", execute)])
+    job = house.run()
+    assert logged(house, job.id) == [("a", "printed")]
+    assert capsys.readouterr().out == "handled printed\n"
+
+
 def test_a_stream_is_as_it_was_but_no_terminal_to_a_task(house):
     seen = {}
 
