@@ -20,6 +20,7 @@ from conductor.seal import Seal
 from conductor.task_pool import TaskPool
 from flows.cancel_token import CancelCause, CancelKind, CancelToken
 from flows.errors import FlowsError
+from flows.executing import Executing
 from flows.registry import BuiltFlow, FlowSpec
 from flows.run_context import RunContext, TaskReport
 from jobboard import history, task_view
@@ -67,6 +68,7 @@ class JobRun:
     def __init__(self, claim: Claim, spec: FlowSpec, tools: Tools) -> None:
         self.claim = claim
         self.token = CancelToken()
+        self.executing = Executing()
         self.journal = Journal(tools.database, claim.job, claim.attempt, claim.epoch, claim.tasks)
         self.attempt = Attempt(claim, self.journal, tools.database, tools.dispatch)
         self._spec = spec
@@ -294,6 +296,7 @@ class JobRun:
             in_flight=engine.in_flight,
             sealed=True,
             max_result_bytes=self._tools.settings.max_result_bytes,
+            executing=self.executing,
         )
 
     # Driving it

@@ -15,6 +15,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from conductor.run import JobRun
+from conductor.unresponsive import Unresponsive
 from flows.cancel_token import CancelCause, CancelKind
 from jobboard.conductors import Registration
 from jobboard.database import Database
@@ -49,6 +50,7 @@ class Watch:
         registration: Registration,
         runs: Callable[[], Sequence[JobRun]],
         wake: Callable[[], None],
+        unresponsive: Unresponsive,
     ) -> None:
         """`runs` gives what runs now; `wake` is called when there may be work, or room for it."""
         self._database = database
@@ -56,6 +58,7 @@ class Watch:
         self._registration = registration
         self._runs = runs
         self._wake = wake
+        self._unresponsive = unresponsive
         self._listener = Listener(database, (Channel.WORK, Channel.CONTROL))
         self._stop = threading.Event()
         self._look_now = threading.Event()
@@ -151,6 +154,7 @@ class Watch:
         try:
             if run.is_over_time:
                 run.time_out()
+            self._unresponsive.look_at(run)
             run.journal.flush()
         except Fenced:
             run.abandon(CancelKind.LOST_CLAIM, "another conductor has the job")

@@ -307,11 +307,10 @@ class Client:
         return self._records.matching(states=states, flow=flow)
 
     def explained(self, jobs: Iterable[Job]) -> builtins.list[Job]:
-        """The same jobs; pending ones say what they wait for, if it is not just their turn."""
+        """The same jobs; those that do not go on say what they wait for, if it is not just their turn."""
         found = list(jobs)
-        if not any(map(_wants_reason, found)):
-            return found
-        conductors, now = self.conductors(), self.database.now()
+        conductors = self.conductors() if any(map(_wants_reason, found)) else ()
+        now = self.database.now()
         return [explained(job, conductors, now) for job in found]
 
     def history(self, job: str) -> builtins.list[HistoryLine]:

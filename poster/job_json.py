@@ -131,7 +131,7 @@ def report_document(report: Report) -> Document:
 
 
 def _task(task: Task) -> Document:
-    return {
+    document = {
         "name": task.name,
         "state": task.state,
         "progress": task.progress,
@@ -139,6 +139,11 @@ def _task(task: Task) -> Document:
         "started_at": _again(task.started_at),
         "finished_at": _again(task.finished_at),
         "error": _error(task.error),
+    }
+    if task.not_responding is None:
+        return document
+    return document | {
+        "not_responding": {"since": _again(task.not_responding.since), "stack": task.not_responding.stack}
     }
 
 

@@ -29,6 +29,7 @@ from taskflow.types import notifier
 from flows.cancel_token import CancelToken
 from flows.discovery import load_flows
 from flows.errors import Interrupted, InvalidFlow, TaskError
+from flows.printed import Printed
 from flows.run_context import RunContext, TaskReport
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _EVERY_S: Final = 0.1  # a child sends its newest progress so often
+# Of a task: what binds it to the conductor's run of the job, which a child has no part in.
+_LEFT_HERE: Final = ("_context", "_token", "_notifier", "phase", "interrupted", "pre_execute")
 
 
 _modules: list[str] = []  # where children find the flows; set once, before the first child
@@ -208,7 +211,7 @@ def _poke(fd: int) -> None:
 
 def _pickled(task: Any, arguments: Mapping[str, Any]) -> bytes:
     bare = copy.copy(task)
-    for name in ("_context", "_token", "_notifier", "phase", "interrupted"):
+    for name in _LEFT_HERE:
         bare.__dict__.pop(name, None)
     try:
         return pickle.dumps((bare, dict(arguments)))
@@ -312,23 +315,20 @@ class _Voice:
 class _Lines(io.TextIOBase):
     """A standard stream whose lines go to the job's log."""
 
+    encoding = "utf-8"
+
     def __init__(self, voice: _Voice, name: str) -> None:
-        self._voice = voice
-        self._name = name
-        self._rest = ""
+        self._printed = Printed(lambda line: voice.say("log", logging.INFO, name, line))
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._voice.say("log", logging.INFO, self._name, line)
+        self._printed.write(text)
         return len(text)
 
     def close(self) -> None:
-        if self._rest:
-            self.write("\n")
+        self._printed.close()
         super().close()
 
 

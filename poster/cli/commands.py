@@ -40,7 +40,7 @@ COMMANDS: Final = {
     "logs": LazyCommand("history:logs", "Show what a job's tasks logged."),
     "stats": LazyCommand("stats:stats", "Count jobs by state and flow."),
     "conductors": LazyCommand("conductors:conductors", "Show the conductors and what they run."),
-    "doctor": LazyCommand("doctor:doctor", "Check settings, flows, database, board, conductors."),
+    "doctor": LazyCommand("doctor:doctor", "Check settings, flows, database, board, conductors, tasks."),
     "completion": LazyCommand("shell:shell_completion", "Print a script for a shell's completion."),
 }
 """A test holds the sentences against the functions' own."""

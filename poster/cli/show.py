@@ -100,7 +100,8 @@ def _print_tasks(out: Output, job: Job, now: datetime) -> None:
         return
     out.line()
     out.line(bold("tasks"))
-    out.table((), [_task_row(out, task, now) for task in job.tasks], indent="  ")
+    stacks = {number: task.not_responding.stack for number, task in enumerate(job.tasks) if task.not_responding}
+    out.table((), [_task_row(out, task, now) for task in job.tasks], indent="  ", under=stacks)
     for task in job.tasks:
         if task.error:
             out.line("  ", Styled(words.error(task.error), "red"))
@@ -109,8 +110,11 @@ def _print_tasks(out: Output, job: Job, now: datetime) -> None:
 def _task_row(out: Output, task: Task, now: datetime) -> tuple[Part, ...]:
     at = " - ".join(words.clock(_parsed(time)) for time in (task.started_at, task.finished_at) if time)
     far = words.percent(task.progress) if task.state in ("running", "failure") else ""
-    marks = "  ".join(word for word in (words.detail(task.detail), "irreversible" * task.irreversible) if word)
-    return task.name, out.state(task.state), dim(at), f"{words.task_took(task, now):>10}", f"{far:>5}", dim(marks)
+    stuck = words.not_responding(task, now)
+    said = (stuck, words.detail(task.detail), "irreversible" * task.irreversible)
+    marks = "  ".join(word for word in said if word)
+    shown = Styled(marks, words.COLOURS["not_responding"]) if stuck else dim(marks)
+    return task.name, out.state(task.state), dim(at), f"{words.task_took(task, now):>10}", f"{far:>5}", shown
 
 
 def _parsed(text: str) -> datetime:

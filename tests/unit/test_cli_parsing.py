@@ -19,7 +19,7 @@ from jobboard.errors import (
     SettingError,
     Unreachable,
 )
-from jobboard.models import PRIORITIES, Cancel, Task, TaskError
+from jobboard.models import PRIORITIES, Cancel, NotResponding, Task, TaskError
 from jobboard.states import ENDED, State
 from poster.cli import exit_codes, words
 from poster.cli import poster as group
@@ -339,6 +339,10 @@ class TestTables:
         assert cut.endswith("…")
         assert whole.endswith("y" * 60)
 
+    def test_text_stands_under_its_row(self, capsys):
+        self.output(capsys).table(("A",), [("x",), ("y",)], indent=" ", under={0: "File\n  code"})
+        assert capsys.readouterr().out == " A\n x\n     File\n       code\n y\n"
+
     def test_a_cell_stays_on_its_line(self, capsys):
         self.output(capsys).table((), [("a\nb", "c")])
         assert capsys.readouterr().out == "a b  c\n"
@@ -391,6 +395,15 @@ class TestChanges:
         )
         before, after = a_job(State.RUNNING, tasks=(self.task(),)), a_job(State.RUNNING, tasks=(failed,))
         assert self.said(before, after) == [("pack", "failure", "2.00 s, pack: E: no")]
+
+    def test_a_task_that_does_not_respond_is_told_once(self):
+        def job(stack=None):
+            stuck = NotResponding((AT + timedelta(seconds=48)).isoformat(), stack) if stack else None
+            return a_job(State.CANCELLING, tasks=(self.task(not_responding=stuck),))
+
+        assert self.said(job(), job("here")) == [("pack", "running", "not responding for 12.0 s")]
+        assert self.said(job("here"), job("there")) == []
+        assert changes(job(), job("here"), AT + timedelta(seconds=60))[0].at == AT + timedelta(seconds=60)
 
     def test_in_the_order_of_time(self):
         def reverted(name, seconds):
