@@ -8,11 +8,11 @@ from typing import Any
 
 from taskflow.engines.action_engine import compiler
 
-from flows.structure import atoms_of, compiled, is_retry
+from flows.structure import atoms_in, compiled, is_retry
 
 
 @dataclass(frozen=True)
-class Step:
+class AtomInfo:
     """A task or a retry controller."""
 
     name: str
@@ -24,25 +24,25 @@ class Step:
 class FlowGraph:
     """What a flow does, and in which order. The starts and ends of flows inside of it are linked through."""
 
-    steps: tuple[Step, ...]  # in flow order
-    edges: tuple[tuple[str, str], ...]  # names of steps: the second begins when the first has ended
+    atoms: tuple[AtomInfo, ...]  # in flow order
+    edges: tuple[tuple[str, str], ...]  # names of atoms: the second begins when the first has ended
 
 
 def graph_of(flow: Any) -> FlowGraph:
     """The graph of `flow` (a TaskFlow flow or task). `InvalidFlow` if two atoms are named alike."""
     execution_graph = compiled(flow)
-    atoms = atoms_of(execution_graph)
+    atoms = list(atoms_in(flow))
     place = {atom: number for number, atom in enumerate(atoms)}
     edges = [
         (atom.name, follower.name)
         for atom in atoms
         for follower in sorted(_followers(execution_graph, atom), key=place.__getitem__)
     ]
-    return FlowGraph(tuple(map(_step, atoms)), tuple(edges))
+    return FlowGraph(tuple(map(_atom, atoms)), tuple(edges))
 
 
-def _step(atom: Any) -> Step:
-    return Step(atom.name, is_retry(atom), bool(getattr(atom, "irreversible", False)))
+def _atom(atom: Any) -> AtomInfo:
+    return AtomInfo(atom.name, is_retry(atom), bool(getattr(atom, "irreversible", False)))
 
 
 def _followers(execution_graph: Any, atom: Any) -> Iterator[Any]:

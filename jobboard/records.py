@@ -286,14 +286,6 @@ class Records:
             raise NoSuchJob(job)
         return to_job(row)
 
-    def stored_arguments(self, job: str) -> dict[str, Any]:
-        """The arguments of a job as a conductor gets them, references to secrets included. Raises `NoSuchJob`."""
-        with self._database.read() as connection:
-            row = connection.execute(sa.select(jobs.c.arguments).where(jobs.c.id == job)).first()
-        if row is None:
-            raise NoSuchJob(job)
-        return dict(row.arguments)
-
     def get_many(self, ids: Sequence[str]) -> list[Job]:
         """These jobs, in the order given. Raises `NoSuchJob`."""
         found: dict[str, Job] = {}

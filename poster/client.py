@@ -493,7 +493,7 @@ class Client:
 
         found = self.get(job)
         try:
-            graph = self.flow(found.flow).graph(self._records.stored_arguments(job))
+            graph = self.flow(found.flow).graph(self._records.arguments(job)[1])
         except FlowsError as error:
             return graph_in_a_line(found, str(error))
         return graph_of_job(found, graph)

@@ -60,18 +60,18 @@ class Graph:
 
 def graph_of_flow(name: str, graph: FlowGraph) -> Graph:
     """The graph of a flow that no job has begun."""
-    nodes = tuple(Node(step.name, "retry" if step.retry else "task", step.irreversible) for step in graph.steps)
+    nodes = tuple(Node(atom.name, "retry" if atom.retry else "task", atom.irreversible) for atom in graph.atoms)
     return Graph(name, nodes, graph.edges)
 
 
 def graph_of_job(job: Job, graph: FlowGraph) -> Graph:
     """The graph of a job: that of its flow, if it still has the job's tasks, with the states of the record."""
     tasks = {task.name: task for task in job.tasks}
-    if tasks and set(tasks) != {step.name for step in graph.steps if not step.retry}:
+    if tasks and set(tasks) != {atom.name for atom in graph.atoms if not atom.retry}:
         return graph_in_a_line(job, f"flow {job.flow}: it has other tasks now than when the job began")
     nodes = tuple(
-        Node(step.name, "retry") if step.retry else _node(tasks.get(step.name), step.name, step.irreversible)
-        for step in graph.steps
+        Node(atom.name, "retry") if atom.retry else _node(tasks.get(atom.name), atom.name, atom.irreversible)
+        for atom in graph.atoms
     )
     return Graph(job.flow, nodes, graph.edges, job.id, str(job.state))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from poster.graph import Graph
 
-_SWEEPS: Final = 8  # down and up in turn; more hardly change anything
+_SWEEPS: Final = 9  # down and up in turn, down last; more hardly change anything
 
 
 @dataclass(frozen=True)

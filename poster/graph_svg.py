@@ -106,7 +106,8 @@ def _named(graph: Graph) -> str:
 
 def _subtitle(graph: Graph) -> str:
     if graph.job is None:
-        return f"{len(graph.nodes)} steps" if len(graph.nodes) != 1 else "1 step"
+        tasks = sum(node.kind == "task" for node in graph.nodes)
+        return f"{tasks} tasks" if tasks != 1 else "1 task"
     guess = "" if graph.guess is None else ", drawn from its record: tasks in a line"
     return f"job {graph.job}, {graph.state}{guess}"
 
@@ -155,7 +156,7 @@ def _box(node: Node, layout: Layout) -> str:
     facts = _second_line(node)
     return "\n".join(
         [
-            f'<g class="node {node.kind} {_look(node)}" transform="translate({_n(left)} {_n(top)})">',
+            f'<g class="node {_look(node)}" transform="translate({_n(left)} {_n(top)})">',
             f"<title>{_text(node.name + (f': {facts}' if facts else ''))}</title>",
             f'<rect width="{_n(sizes.box_width)}" height="{_n(sizes.box_height)}" rx="{_n(radius)}"/>',
             *_inside(node, facts, sizes),
@@ -255,6 +256,8 @@ def _colours(boxes: Mapping[str, tuple[str, str]], *, ground: str, ink: str, fai
             f".{look}>rect{{fill:{area};stroke:{border}}}.{look}>.sign{{stroke:{border}}}.{look}>.bar{{fill:{border}}}"
             for look, (area, border) in boxes.items()
         ),
+        f".running>.sign{{fill:{boxes['running'][1]}}}",
+        f".pending>.sign{{fill:{boxes['pending'][1]}}}",
     ]
 
 
