@@ -81,24 +81,18 @@ def _print(out: Output, found: Graph) -> None:
         say("no tasks to draw")
         return
     out.line()
-    out.table((), list(_rows(out, found)), indent="  ")
+    columns = [column for column in zip(*_rows(out, found), strict=True) if any(column)]
+    out.table((), list(zip(*columns, strict=True)), indent="  ")
 
 
 def _rows(out: Output, found: Graph) -> Iterator[tuple[Part, ...]]:
     above: tuple[Node, ...] = ()
-    last = found.layers[-1]
     for layer in found.layers:
         if above:
             yield ("│" if out.icons else "|"), "", "", ""
         for node in layer:
-            waits = _after(found, node, above)
-            ends = layer is last and node is layer[-1]
-            yield (
-                _rail(out, layer, starts=not above and node is layer[0], ends=ends) + node.name,
-                _state(out, node),
-                dim(_marks(node)),
-                dim(waits),
-            )
+            rail = _rail(out, layer, starts=not above and node is layer[0], ends=node is found.layers[-1][-1])
+            yield rail + node.name, _state(out, node), _dim(_marks(node)), _dim(_after(found, node, above))
         above = layer
 
 
@@ -113,6 +107,10 @@ def _rail(out: Output, layer: tuple[Node, ...], *, starts: bool, ends: bool) -> 
 
 def _state(out: Output, node: Node) -> Part:
     return out.state(node.state) if node.state else ""
+
+
+def _dim(text: str) -> Part:
+    return dim(text) if text else ""
 
 
 def _marks(node: Node) -> str:
