@@ -27,7 +27,8 @@ from jobboard.signals import Channel, Listener
 from jobboard.states import CURRENT, ENDED, State
 from poster import stats as statistics
 from poster.cancel_plan import CancelPlan, plan_of
-from poster.errors import InvalidJobs, Malformed, WaitTimedOut
+from poster.errors import InvalidJobs, Malformed, NoSuchFlowOrJob, WaitTimedOut
+from poster.graph import Graph, graph_in_a_line, graph_of_flow, graph_of_job
 from poster.patience import PATIENCE_S, patiently
 from poster.post_request import PostRequest, new_job
 from poster.why_waiting import explained
@@ -280,6 +281,20 @@ class Client:
         found = explained(found, self.conductors() if _wants_reason(found) else (), self.database.now())
         return found if found.tasks else replace(found, tasks=self._tasks_of(found))
 
+    def graph(self, flow_or_job: str) -> Graph:
+        """The graph of the flow of this name; else of the one job whose id begins so, with its tasks' states.
+
+        Raises `NoSuchFlowOrJob`, `AmbiguousJob`, and `GraphNotKnown` for a flow that depends on arguments
+        which only a job has. A job is always drawn: if its flow cannot be made here, from its record.
+        """
+        from flows.errors import FlowsError
+
+        try:
+            spec = self.flow(flow_or_job)
+        except FlowsError as no_flow:
+            return self._graph_of_job(self._job_if_no_flow(flow_or_job, no_flow))
+        return graph_of_flow(spec.name, spec.graph())
+
     def result(self, job: str) -> dict[str, Any]:
         """What the tasks of a completed job provide, by name. Raises `NoSuchJob`, `Refused`."""
         found = self._records.get(job)
@@ -462,6 +477,26 @@ class Client:
         while page := history.read(self.database, job, kinds=wanted, after=after, limit=_PAGE):
             yield from page
             after = page[-1].seq
+
+    def _job_if_no_flow(self, prefix: str, no_flow: Exception) -> str:
+        from flows.errors import NoSuchFlow
+
+        try:
+            return self.resolve(prefix)
+        except NoSuchJob as no_job:
+            if not isinstance(no_flow, NoSuchFlow):
+                raise no_flow from None
+            raise NoSuchFlowOrJob(f"{no_flow}; {no_job}") from None
+
+    def _graph_of_job(self, job: str) -> Graph:
+        from flows.errors import FlowsError
+
+        found = self.get(job)
+        try:
+            graph = self.flow(found.flow).graph(self._records.arguments(job)[1])
+        except FlowsError as error:
+            return graph_in_a_line(found, str(error))
+        return graph_of_job(found, graph)
 
     def _now(self) -> datetime:
         return self.database.now()

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "result": LazyCommand("result:result", "Show the results of a completed job."),
     "history": LazyCommand("history:history", "Show what happened to a job, line by line."),
     "logs": LazyCommand("history:logs", "Show what a job's tasks logged."),
+    "graph": LazyCommand("graph:graph", "Draw the graph of a flow, or of a job with its tasks' states."),
     "stats": LazyCommand("stats:stats", "Count jobs by state and flow."),
     "conductors": LazyCommand("conductors:conductors", "Show the conductors and what they run."),
     "doctor": LazyCommand("doctor:doctor", "Check settings, flows, database, board, conductors, tasks."),
