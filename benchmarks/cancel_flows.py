@@ -28,6 +28,7 @@ _TURN_S: Final = 0.001
 _SHORT_S: Final = 0.02
 _SHORT_TASKS: Final = 100
 _TASKS_AT_ONCE: Final = 10
+JOBS_AT_ONCE: Final = 32
 
 
 def begin(task: str, mark: Path, bell: Path) -> None:
@@ -158,7 +159,8 @@ class Kind:
     make: Callable[[], list[Any]]  # the tasks of its flow
     shown: str  # what it does, for the table
     engines: tuple[Engine, ...] = ("serial", "parallel")
-    rings: int = 1  # tasks that have begun when it is cancelled
+    rings: int = 1  # tasks of a job that have begun when it is cancelled
+    jobs: int = 1  # cancelled by one request
 
     def flow_name(self, engine: Engine) -> str:
         """The flow of this kind for an engine."""
@@ -187,6 +189,13 @@ KINDS: Final = (
         "ten tasks in `sleep()` at once",
         engines=("parallel",),
         rings=_TASKS_AT_ONCE,
+    ),
+    Kind(
+        "many_jobs",
+        lambda: [Sleep()],
+        f"{JOBS_AT_ONCE} jobs in `sleep()`, cancelled by one request",
+        engines=("serial",),
+        jobs=JOBS_AT_ONCE,
     ),
 )
 

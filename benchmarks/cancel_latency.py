@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import platform
 import random
@@ -21,14 +22,15 @@ import sys
 import tempfile
 import time
 import timeit
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from benchmarks.cancel_flows import KINDS, Checkpoint, Kind
+from benchmarks.cancel_flows import JOBS_AT_ONCE, KINDS, Checkpoint, Kind
 from benchmarks.cancel_table import NAMES, Conditions, Measured, Sample, between_markers, markdown
 from flows import RunContext
 from flows.registry import Engine
@@ -48,6 +50,7 @@ _BEGIN_S: Final = 60.0  # a job must be in its work within
 _END_S: Final = 60.0  # and at its end after the cancel
 _STOP_S: Final = 20.0
 _LATER_S: Final = (0.01, 0.06)  # after the work began; longer than any poll, so that none is met in step
+_OPTIONS: Final = ("--name=bench", "--grace=2s", "--log-level=warning")
 _FAILED: Final = 1
 
 
@@ -73,12 +76,13 @@ class _Bell:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
 
-    def wait(self, mark: Path, rings: int) -> None:
-        """Block until `mark` has rung so often. Raises `TimeoutError`."""
+    def wait(self, marks: Iterable[Path], rings: int) -> None:
+        """Block until each of `marks` has rung so often. Raises `TimeoutError`."""
+        awaited = Counter({str(mark): rings for mark in marks})
         deadline = time.monotonic() + _BEGIN_S
-        while rings:
+        while +awaited:
             self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-            rings -= self._socket.recv(4096).decode() == str(mark)
+            awaited[self._socket.recv(4096).decode()] -= 1
 
     def close(self) -> None:
         self._socket.close()
@@ -93,23 +97,31 @@ class _Place:
     folder: Path
     bell: _Bell
 
-    def measure(self, kind: Kind, engine: Engine, number: int) -> Sample:
-        """Post a job, cancel it in its work, and see it end."""
-        mark = self.folder / f"{kind.name}-{engine}-{number}"
-        arguments = {"mark": str(mark), "bell": str(self.bell.path)}
-        job = self.client.post(PostRequest(kind.flow_name(engine), arguments))
-        self.bell.wait(mark, kind.rings)
+    def measure(self, kind: Kind, engine: Engine, number: int) -> list[Sample]:
+        """Post jobs, cancel them in their work, and see them end."""
+        marks = [self.folder / f"{kind.name}-{engine}-{number}-{one}" for one in range(kind.jobs)]
+        posted = [self._post(kind, engine, mark) for mark in marks]
+        self.bell.wait(marks, kind.rings)
         time.sleep(random.uniform(*_LATER_S))
-        self.client.cancel(job)
+        if kind.jobs > 1:
+            self.client.cancel_many(posted)
+        else:
+            self.client.cancel(posted[0])
         with contextlib.suppress(WaitTimedOut):
-            self.client.wait([job], _END_S)
-        left = [*self.folder.glob(f"{mark.name}.*")]
-        return _sample(self.database, kind, engine, self.client.get(job), len(left))
+            self.client.wait(posted, _END_S)
+        left = [len([*self.folder.glob(f"{mark.name}.*")]) for mark in marks]
+        ended = map(self.client.get, posted)
+        return [_sample(self.database, kind, engine, *one) for one in zip(ended, left, strict=True)]
+
+    def _post(self, kind: Kind, engine: Engine, mark: Path) -> str:
+        arguments = {"mark": str(mark), "bell": str(self.bell.path)}
+        return self.client.post(PostRequest(kind.flow_name(engine), arguments))
 
 
 def _sample(database: str, kind: Kind, engine: Engine, job: Job, left: int) -> Sample:
     receipt = job.cancel
-    assert receipt is not None, "it was cancelled"
+    if receipt is None:
+        return Sample(database, kind.name, engine, job.id, str(job.state), left, None, None, None)
 
     def after_ms(moment: datetime | None) -> float | None:
         return None if moment is None else (moment - receipt.requested_at).total_seconds() * 1000
@@ -146,7 +158,7 @@ def _conductor(url: str, folder: Path) -> Iterator[None]:
     log = folder / "conductor.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "conductor", "run", "--name=bench", "--grace=2s", "--log-level=warning"],
+            [sys.executable, "-m", "conductor", "run", f"--slots={JOBS_AT_ONCE}", *_OPTIONS],
             cwd=ROOT,
             env=kept | {PREFIX + name: value for name, value in own.items()},
             stdin=subprocess.DEVNULL,
@@ -191,10 +203,16 @@ def measure(databases: Sequence[str], kinds: Sequence[Kind], repetitions: int) -
         with _DATABASES[database](versions) as url, _place(database, url) as place:
             for kind in kinds:
                 for engine in kind.engines:
-                    place.measure(kind, engine, -1)  # the first of its kind imports, and starts servers
-                    samples += [place.measure(kind, engine, number) for number in range(repetitions)]
-                    _say(f"{NAMES[database]}: {kind.name}, {engine}: {_short(samples[-repetitions:])}")
+                    found = _row(place, kind, engine, repetitions)
+                    _say(f"{NAMES[database]}: {kind.name}, {engine}: {_short(found)}")
+                    samples += found
     return Measured(_conditions(versions, repetitions), tuple(samples), checkpoint_ns())
+
+
+def _row(place: _Place, kind: Kind, engine: Engine, repetitions: int) -> list[Sample]:
+    place.measure(kind, engine, -1)  # the first of its kind imports, and starts what all share
+    rounds = range(math.ceil(repetitions / kind.jobs))
+    return [sample for number in rounds for sample in place.measure(kind, engine, number)]
 
 
 def checkpoint_ns() -> float:

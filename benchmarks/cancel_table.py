@@ -54,7 +54,7 @@ class Conditions:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return (
             f"{self.date}; {self.cores} cores, {self.system}; Python {self.python}, {versions}; "
-            f"{self.repetitions} jobs for each row, one at a time."
+            f"{self.repetitions} jobs for each row, one at a time but in `many_jobs`."
         )
 
 
