@@ -108,17 +108,20 @@ class Await(Work):
 class OnCancel(Work):
     """Reads from a socket on which nothing ever comes."""
 
+    _mine: socket.socket | None = None
+
     def execute(self, mark: Path, bell: Path) -> None:
-        self._mine, self._theirs = socket.socketpair()
-        with self._mine, self._theirs:
+        self._mine, theirs = socket.socketpair()
+        with self._mine, theirs:
             super().execute(mark, bell)
 
     def work(self) -> None:
+        self.checkpoint()  # a cancel may have come before there was a socket
         self._mine.recv(1)
 
     def on_cancel(self) -> None:
-        # Not close: on Linux that does not wake who reads.
-        self._mine.shutdown(socket.SHUT_RDWR)
+        if self._mine is not None:
+            self._mine.shutdown(socket.SHUT_RDWR)  # not close: on Linux that does not wake who reads
 
 
 class Thread(Work):
