@@ -79,8 +79,8 @@ class JobRun:
         self._pool = TaskPool(tools.threads)
         self._persistence = Persistence(database=tools.database, journal=self.journal)
         self._flow_detail = claim.flow_detail
+        self._delivered_at: datetime | None = None  # when a cancel raised the flag
         # What the record has been told already.
-        self._delivered_at: datetime | None = None
         self._said_stopped = False
         self._said_reverting = False
         self._stuck_because: Exception | None = None  # what the engine ended with
