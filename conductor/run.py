@@ -6,6 +6,7 @@ import logging
 import threading
 from concurrent import futures
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -78,6 +79,7 @@ class JobRun:
         self._pool = TaskPool(tools.threads)
         self._persistence = Persistence(database=tools.database, journal=self.journal)
         self._flow_detail = claim.flow_detail
+        self._delivered_at: datetime | None = None  # when a cancel raised the flag
         # What the record has been told already.
         self._said_stopped = False
         self._said_reverting = False
@@ -88,7 +90,8 @@ class JobRun:
     def cancel(self, cause: CancelCause) -> None:
         """Raise the flag in the running tasks. Everything that began is then reverted."""
         if not self.token.is_set and cause.kind in _ASKED:
-            self.journal.set_columns(cancel_delivered_at=self._tools.database.now())
+            self._delivered_at = self._tools.database.now()
+            self.journal.set_columns(cancel_delivered_at=self._delivered_at)
         self.token.set(cause)
 
     def abandon(self, kind: CancelKind, reason: str) -> None:
@@ -326,9 +329,15 @@ class JobRun:
         if self.token.is_set and not self._said_stopped and not self._is_executing():
             self._said_stopped = True
             if self.token.cause is not None and self.token.cause.kind in _ASKED:
-                self.journal.set_columns(cancel_stopped_at=self._tools.database.now())
+                self.journal.set_columns(cancel_stopped_at=self._stopped_at())
         if not self._said_reverting and engine.is_turning_back:
             self._tell_reverting(engine)
+
+    def _stopped_at(self) -> datetime:
+        """When the last running task had ended: a little before the engine has stored it."""
+        ended = [task.finished_at for task in self.journal.tasks if task.state in ("success", "failure")]
+        moments = [datetime.fromisoformat(moment) for moment in ended if moment]
+        return max([self._delivered_at or self._tools.database.now(), *moments])
 
     def _is_executing(self) -> bool:
         return any(task.state == "running" for task in self.journal.tasks)

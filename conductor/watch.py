@@ -63,7 +63,7 @@ class Watch:
         self._stop = threading.Event()
         self._look_now = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
-        self._due: dict[Callable[[], None], float] = {}
+        self._due: dict[Callable[..., None], float] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -95,23 +95,22 @@ class Watch:
     def _turn(self) -> None:
         runs = self._runs()
         heard = self._listener.wait(_FLUSH_S if runs else _POLL_S)
-        if Channel.WORK in heard:
-            self._wake()
         if not self._dispatch.alive:
             self._lose_all()
         runs = self._runs()
-        if runs:
-            if Channel.CONTROL in heard or self._look_now.is_set() or self._is_due(self._wake_never, _POLL_S):
-                self._look_now.clear()
-                self._look_at(runs)
-            for run in runs:
-                self._tend(run)
+        if runs and (Channel.CONTROL in heard or self._look_now.is_set() or self._is_due(self._look_at, _POLL_S)):
+            self._look_now.clear()
+            self._look_at(runs)
+        if Channel.WORK in heard:
+            self._wake()  # not before: who claims would be in the way of a cancel that came with it
+        if self._is_due(self._tend_all, _FLUSH_S):
+            self._tend_all(runs)
         if self._is_due(self._beat, self._registration.lease_s / 3):
             self._beat()
         if self._is_due(self._sweep, _POLL_S):
             self._sweep()
 
-    def _is_due(self, what: Callable[[], None], every_s: float) -> bool:
+    def _is_due(self, what: Callable[..., None], every_s: float) -> bool:
         now = time.monotonic()
         if now < self._due.get(what, 0.0):
             return False
@@ -125,9 +124,6 @@ class Watch:
     def _sweep(self) -> None:
         if self._dispatch.free_dead_claims():
             self._wake()
-
-    def _wake_never(self) -> None:
-        """The key of the slow poll."""
 
     def _lose_all(self) -> None:
         for run in self._runs():
@@ -149,6 +145,11 @@ class Watch:
                 run.pause()
             elif row["state"] == State.RUNNING:
                 run.resume()
+
+    def _tend_all(self, runs: Sequence[JobRun]) -> None:
+        """Now and then, not at each signal: what a cancel tells is stored with the end of the task it stops."""
+        for run in runs:
+            self._tend(run)
 
     def _tend(self, run: JobRun) -> None:
         try:

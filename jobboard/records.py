@@ -274,7 +274,11 @@ class Records:
         on_board = [posting_row(self._board, after, now) for _before, after in moved if after["posting"]]
         if on_board and self._board:
             connection.execute(sa.insert(postings), on_board)
-        signals.notify(connection, signals.Channel.CONTROL, signals.Channel.WORK, signals.Channel.CHANGE)
+        channels = [signals.Channel.CONTROL, signals.Channel.CHANGE]
+        if any(after["owner"] is None for _before, after in changed):
+            # Of a job that a conductor has there is nothing to claim: who asked would only be in the way.
+            channels.append(signals.Channel.WORK)
+        signals.notify(connection, *channels)
 
     # Reading
 

@@ -325,6 +325,12 @@ def is_alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+def test_a_hook_that_a_conductor_puts_on_a_task_stays_with_the_parent() -> None:
+    job = Job(InChild())
+    job.task.pre_execute = lambda: None  # what cannot be pickled
+    assert job.run(what="work")["pid"] != os.getpid()
+
+
 def test_a_child_gives_its_result_its_progress_and_its_lines(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     job = Job(InChild())
