@@ -273,4 +273,5 @@ class Attempt:
             error=asdict(error),
             **self._at_rest(),
             reason=said,
+            deleting=False,
         )
