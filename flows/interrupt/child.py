@@ -146,6 +146,7 @@ class _Attendance:
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 self._kill_at = None
                 signal_group(self._process.pid, signal.SIGKILL)
+                self._process.kill()
             if self._process.sentinel in ready:
                 waiting.remove(self._process.sentinel)
         # What it said before it ended still counts.
@@ -158,7 +159,8 @@ class _Attendance:
 
     def _terminate(self) -> None:
         self._kill_at = time.monotonic() + self._kill_after_s
-        signal_group(self._process.pid, signal.SIGTERM)
+        if not signal_group(self._process.pid, signal.SIGTERM):
+            self._process.terminate()  # it has no group of its own yet
 
     def _hear(self) -> bool:
         """Take in one message; False at the end of them."""
@@ -184,11 +186,15 @@ class _Attendance:
         return ChildError(f"its process ended with exit code {code} and no result")
 
 
-def signal_group(leader: int | None, number: signal.Signals) -> None:
-    """Signal the group of a process that has not been waited for yet."""
-    if leader is not None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, number)
+def signal_group(leader: int | None, number: signal.Signals) -> bool:
+    """Signal the group of a process that has not been waited for yet. False if there is no such group."""
+    if leader is None:
+        return False
+    try:
+        os.killpg(leader, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _end(process: Any) -> None:
