@@ -532,7 +532,10 @@ class InChild(CancelableTask):
         print("half a line", end="")
         logging.getLogger("my.log").warning("logged")
         self.update_progress(0.5, done=1, total=2)
-        return {"pid": os.getpid()}
+        return {"pid": os.getpid(), "job": self.job}
+
+    def do_large(self, where: str) -> str:
+        return "x" * 1_100_000
 
     def do_sleep(self, where: str) -> None:
         grandchild = subprocess.Popen(["sleep", "3600"])
@@ -582,6 +585,13 @@ def test_a_child_gives_its_result_its_progress_and_its_lines(caplog: pytest.LogC
     assert ("stdout", logging.INFO, "printed") in caplog.record_tuples
     assert ("stdout", logging.INFO, "half a line") in caplog.record_tuples
     assert ("my.log", logging.WARNING, "logged") in caplog.record_tuples
+
+
+def test_a_child_knows_its_job_and_how_large_a_result_may_be() -> None:
+    task = InChild()
+    task.bind(RunContext(job="j1", max_result_bytes=2_000_000))
+    assert task.execute(what="work")["job"] == "j1"
+    assert len(task.execute(what="large")) == 1_100_000
 
 
 def test_a_child_is_interrupted_and_leaves_nothing(tmp_path: Path) -> None:
