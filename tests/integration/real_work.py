@@ -7,6 +7,7 @@ import ctypes
 import http.client
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,13 @@ class Downloads(Real):
     def __init__(self, name: str, folder: Path, port: int) -> None:
         super().__init__(name, folder)
         self.port = port
-        self.connection: http.client.HTTPConnection | None = None
+        self.socket: socket.socket | None = None
 
     def execute(self) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
         connection.request("GET", f"/{self.name}")
+        self.socket = connection.sock
         response = connection.getresponse()
-        self.connection = connection
         self.note()
         size = 0
         while chunk := response.read(1):
@@ -59,9 +60,8 @@ class Downloads(Real):
         return size
 
     def on_cancel(self) -> None:
-        assert self.connection is not None
-        assert self.connection.sock is not None
-        self.connection.sock.shutdown(2)
+        assert self.socket is not None, "not yet"
+        self.socket.shutdown(socket.SHUT_RDWR)
 
 
 class DownloadsAsync(Real):
