@@ -21,6 +21,7 @@ from flows import border
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted, InvalidFlow
 from flows.interrupt.command import KILL_AFTER_S, Completed, run_command
+from flows.interrupt.injection import sheltered
 from flows.interrupt.stoppable import Interrupt, stoppable, to_its_end
 from flows.run_context import NOWHERE, RunContext, TaskReport
 from flows.storable import plain_detail
@@ -108,7 +109,10 @@ class CancelableTask(taskflow_task.Task):
         """Sleep, but no longer than until the job is to stop; then raise as `checkpoint` does."""
         if self.phase == "revert":
             time.sleep(seconds)
-        elif self._token.wait(seconds):
+            return
+        with sheltered():  # the flag has a lock, which all tasks of the job share
+            stop = self._token.wait(seconds)
+        if stop:
             self._stop()
 
     def track(self, items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
@@ -165,26 +169,28 @@ class CancelableTask(taskflow_task.Task):
         """
         mine = contextvars.copy_context()  # the lines come in another thread, and belong to this task
         try:
-            return run_command(
-                args,
-                token=None if self.phase == "revert" else self._token,
-                on_line=lambda line: mine.run(LOG.info, "%s", line),
-                cwd=cwd,
-                env=env,
-                stdin=stdin,
-                check=check,
-                kill_after_s=kill_after,
-            )
+            with sheltered():
+                return run_command(
+                    args,
+                    token=None if self.phase == "revert" else self._token,
+                    on_line=lambda line: mine.run(LOG.info, "%s", line),
+                    cwd=cwd,
+                    env=env,
+                    stdin=stdin,
+                    check=check,
+                    kill_after_s=kill_after,
+                )
         except Interrupted:
             self.interrupted = True
             raise
 
     def on_cancel(self) -> None:
-        """Called once, in another thread, when the job is to stop while `execute` runs; does nothing by itself.
+        """Called in a thread of its own when the job is to stop while `execute` runs; does nothing by itself.
 
         For work that never looks at the flag but ends when something is taken away from it: close the socket,
-        abort the request, stop the device. It must not block. What `execute` then raises counts as the
-        interruption.
+        abort the request, stop the device. It may come before `execute` has made what is to be taken away: one
+        that raises is called again, until it succeeds or `execute` has ended. The job waits for it to return.
+        What `execute` then raises counts as the interruption.
         """
 
     no_on_cancel = staticmethod(on_cancel)

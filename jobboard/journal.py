@@ -33,6 +33,7 @@ class Journal:
         self.job = job
         self.attempt = attempt
         self.epoch = epoch
+        self._turn = threading.Lock()  # one transaction at a time: what is taken in later is written later
         self._lock = threading.Lock()  # guards what is below
         given = tuple(tasks)
         self._view = TaskView(given)
@@ -51,6 +52,11 @@ class Journal:
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """A transaction for the job; `Fenced`, and nothing is written, if the claim has passed on."""
+        with self._turn, self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
         if self.lost:
             raise Fenced(self.job, self.epoch)
         columns, lines = self._take()
@@ -64,10 +70,13 @@ class Journal:
             raise
 
     def flush(self) -> None:
-        """Write what has gathered, if anything has."""
-        if self._dirty:
-            with self.begin():
-                pass
+        """Write what has gathered, if anything has, and if no one else writes for the job just now."""
+        if self._dirty and self._turn.acquire(blocking=False):
+            try:
+                with self._transaction():
+                    pass
+            finally:
+                self._turn.release()
 
     def set_tasks(self, tasks: Iterable[Task]) -> None:
         """Begin with these tasks, all of them as given."""

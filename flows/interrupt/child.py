@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _EVERY_S: Final = 0.1  # a child sends its newest progress so often
-# Of a task: what binds it to the conductor's run of the job, which a child has no part in.
-_LEFT_HERE: Final = ("_context", "_token", "_notifier", "phase", "interrupted", "pre_execute")
+# Of a task's own attributes: its job, and what a conductor hung onto it.
+_KEPT_HERE: Final = ("_context", "_token", "_notifier", "phase", "interrupted", "pre_execute", "post_execute")
 
 
 _modules: list[str] = []  # where children find the flows; set once, before the first child
@@ -149,6 +149,7 @@ class _Attendance:
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 self._kill_at = None
                 signal_group(self._process.pid, signal.SIGKILL)
+                self._process.kill()
             if self._process.sentinel in ready:
                 waiting.remove(self._process.sentinel)
         # What it said before it ended still counts.
@@ -161,7 +162,8 @@ class _Attendance:
 
     def _terminate(self) -> None:
         self._kill_at = time.monotonic() + self._kill_after_s
-        signal_group(self._process.pid, signal.SIGTERM)
+        if not signal_group(self._process.pid, signal.SIGTERM):
+            self._process.terminate()  # it has no group of its own yet
 
     def _hear(self) -> bool:
         """Take in one message; False at the end of them."""
@@ -187,11 +189,15 @@ class _Attendance:
         return ChildError(f"its process ended with exit code {code} and no result")
 
 
-def signal_group(leader: int | None, number: signal.Signals) -> None:
-    """Signal the group of a process that has not been waited for yet."""
-    if leader is not None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, number)
+def signal_group(leader: int | None, number: signal.Signals) -> bool:
+    """Signal the group of a process that has not been waited for yet. False if there is no such group."""
+    if leader is None:
+        return False
+    try:
+        os.killpg(leader, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _end(process: Any) -> None:
@@ -210,11 +216,12 @@ def _poke(fd: int) -> None:
 
 
 def _pickled(task: Any, arguments: Mapping[str, Any]) -> bytes:
+    context: RunContext = task._context  # noqa: SLF001 - its flag and its ears stay here
     bare = copy.copy(task)
-    for name in _LEFT_HERE:
+    for name in _KEPT_HERE:
         bare.__dict__.pop(name, None)
     try:
-        return pickle.dumps((bare, dict(arguments)))
+        return pickle.dumps((bare, dict(arguments), context.job, context.max_result_bytes))
     except Exception as error:
         raise InvalidFlow(
             f'task {task.name}: with interrupt="process" the task and its arguments must be picklable: {error}'
@@ -241,9 +248,10 @@ def _child_main(sender: Connection, payload: bytes, modules: tuple[str, ...]) ->
     voice = _Voice(sender)
     try:
         _listen(voice)
-        task, arguments = _unpickled(payload, modules)
+        task, arguments, job, max_result_bytes = _unpickled(payload, modules)
+        context = RunContext(report=voice.report, job=job, max_result_bytes=max_result_bytes)
         signal.signal(signal.SIGTERM, _interrupt)
-        voice.say("result", _execute(task, arguments, voice))
+        voice.say("result", _execute(task, arguments, context))
     except BaseException as error:  # noqa: BLE001 - the border of the process
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         voice.say_error(error)
@@ -252,7 +260,7 @@ def _child_main(sender: Connection, payload: bytes, modules: tuple[str, ...]) ->
     voice.close()
 
 
-def _unpickled(payload: bytes, modules: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+def _unpickled(payload: bytes, modules: tuple[str, ...]) -> tuple[Any, dict[str, Any], str, int]:
     try:
         return pickle.loads(payload)  # type: ignore[no-any-return]  # noqa: S301 - from our own parent
     except (ImportError, AttributeError):
@@ -261,11 +269,11 @@ def _unpickled(payload: bytes, modules: tuple[str, ...]) -> tuple[Any, dict[str,
         return pickle.loads(payload)  # type: ignore[no-any-return]  # noqa: S301
 
 
-def _execute(task: Any, arguments: Mapping[str, Any], voice: _Voice) -> Any:
+def _execute(task: Any, arguments: Mapping[str, Any], context: RunContext) -> Any:
     """Run `execute` here, in this process, with a flag that is never raised: the parent sends a signal."""
     task._notifier = notifier.RestrictedNotifier(task.TASK_EVENTS)  # noqa: SLF001 - it cannot be pickled
     task.interrupt = "checkpoint"
-    task.bind(RunContext(report=voice.report))
+    task.bind(context)
     return task.execute(**arguments)
 
 

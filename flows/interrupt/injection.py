@@ -3,17 +3,24 @@
 CPython's `PyThreadState_SetAsyncExc` raises an exception in a thread between two of its byte codes. Alone it is
 dangerous: the exception may come when the code has ended already, and hit whatever the thread does next; it may
 get lost in a `__del__`. So here it is sent only through a window that is open exactly while the code runs, taken
-back when the window closes, and sent again until it is seen to have arrived.
+back when the window closes, and sent again until it is seen to have arrived. It is not sent while the thread
+takes or gives back a lock of logging, threading or the import system, which would stay locked for everyone, nor in
+a weak reference's callback.
 
 It cannot interrupt a C call that does not return, such as a long `time.sleep`: it waits for it.
 """
 
 from __future__ import annotations
 
+import _weakrefset
+import contextlib
 import ctypes
+import logging
+import sys
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from flows.cancel_token import CancelToken
@@ -28,6 +35,15 @@ _take_back = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
     ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
 )
 _here = threading.local()
+
+# Where the standard library takes a lock that no `finally` gives back yet, or is about to give it back.
+_IMPORTING: Final = "<frozen importlib._bootstrap>"
+_LOCKING_FILES: Final = frozenset({logging.__file__, threading.__file__})
+_CALLBACK_FILES: Final = frozenset({_weakrefset.__file__, weakref.__file__})
+_LOCKING: Final = frozenset(
+    {"acquire", "release", "handle", "__enter__", "__exit__", "_acquire_restore", "_release_save"}
+    | {"_acquireLock", "_releaseLock"}
+)
 
 
 class Injected(Interrupted):
@@ -57,16 +73,21 @@ class _Window:
         with self._lock:
             self._thread = threading.get_ident()
 
-    def close(self) -> None:
+    def pause(self) -> None:
         with self._lock:
             if self._thread is not None:
                 _take_back(self._thread, None)
                 self._thread = None
+
+    def close(self) -> None:
+        self.pause()
         self.closed.set()
 
     def send(self) -> None:
         with self._lock:
             if self._thread is None:
+                return
+            if _is_no_place(self._thread):
                 return
             if self.arrived_s is None or time.monotonic() - self.arrived_s > _AGAIN_S:
                 self.arrived_s = None
@@ -92,25 +113,57 @@ def run_injectable(code: Callable[[], Any], token: CancelToken, interrupting: Ca
     hit = False
     try:
         try:
-            _here.window = window
-            window.open()
-            result = code()
-        finally:
-            window.close()
-    except Injected:
-        hit = True
-    # One may land on the way out, before the window is closed.
-    while True:
-        try:
-            window.close()
-            break
+            try:
+                _here.window = window
+                window.open()
+                result = code()
+            finally:
+                window.close()
         except Injected:
             hit = True
-    _here.window = None
-    token.unsubscribe(key)
+    finally:
+        hit |= _hit_on_the_way_out(window)
+        _here.window = None
+        token.unsubscribe(key)
     if hit:
         raise Interrupted(token.cause)
     return result
+
+
+def _hit_on_the_way_out(window: _Window) -> bool:
+    """Close the window for good. Whether an interruption landed before that was done."""
+    hit = False
+    while True:
+        try:
+            window.close()
+        except Injected:
+            hit = True
+        else:
+            return hit
+
+
+@contextlib.contextmanager
+def sheltered() -> Iterator[None]:
+    """Nothing is raised inside of the block: for work in this thread that stops in a way of its own."""
+    window: _Window | None = getattr(_here, "window", None)
+    if window is None:
+        yield
+        return
+    window.pause()
+    try:
+        yield
+    finally:
+        window.open()
+
+
+def _is_no_place(thread: int) -> bool:
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - public in all but its name
+    if frame is None:
+        return False
+    code = frame.f_code
+    if code.co_filename in _CALLBACK_FILES:
+        return True  # the interpreter would write the interruption to standard error, and go on
+    return code.co_filename == _IMPORTING or (code.co_filename in _LOCKING_FILES and code.co_name in _LOCKING)
 
 
 def _keep_sending(window: _Window) -> None:

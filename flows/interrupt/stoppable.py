@@ -6,7 +6,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted
@@ -18,6 +18,8 @@ from flows.run_context import TaskReport, awaits
 LOG = logging.getLogger(__name__)
 
 Interrupt = Literal["checkpoint", "thread", "process"]
+
+_AGAIN_S: Final = 0.1
 
 
 class Stoppable(Protocol):
@@ -51,8 +53,8 @@ def stoppable(task: Stoppable, code: Callable[[], Any], arguments: Mapping[str, 
     def interrupting() -> None:
         task.interrupted = True
 
-    told = threading.Event()
-    key = token.subscribe(lambda: _tell(task, told))
+    herald = _Herald(task)
+    key = token.subscribe(herald.tell)
     try:
         result = _run(task, code, arguments, interrupting)
     except Interrupted:
@@ -60,7 +62,8 @@ def stoppable(task: Stoppable, code: Callable[[], Any], arguments: Mapping[str, 
         raise
     finally:
         token.unsubscribe(key)
-    if told.is_set():
+        herald.finish()
+    if herald.told:
         # Its work was taken away under it: what it returned may be half of it.
         task.interrupted = True
         raise Interrupted(token.cause)
@@ -73,9 +76,7 @@ def _run(
     token = task.cancel_token
     if task.interrupt == "process":
         return run_in_child(task, arguments, token, _ears(task), task.kill_after, interrupting)
-    if task.interrupt == "thread":
-        return run_injectable(code, token, interrupting)
-    result = code()
+    result = run_injectable(code, token, interrupting) if task.interrupt == "thread" else code()
     if not inspect.iscoroutine(result):
         return result
     awaits(result)
@@ -88,15 +89,53 @@ def to_its_end(code: Callable[[], Any]) -> Any:
     return run_coroutine(result, None) if inspect.iscoroutine(result) else result
 
 
-def _tell(task: Stoppable, told: threading.Event) -> None:
-    """Call the task's own `on_cancel`, if it has one."""
-    if getattr(task.on_cancel, "__func__", None) is task.no_on_cancel:
-        return
-    told.set()
-    try:
-        task.on_cancel()
-    except Exception:
-        LOG.exception("task %s: its on_cancel failed, and was ignored", task.name)
+class _Herald:
+    """Calls the task's own `on_cancel`, if it has one, in a thread of its own: it is a user's code.
+
+    Invariant: no call begins after `finish`, and none goes on.
+    """
+
+    def __init__(self, task: Stoppable) -> None:
+        self._task = task
+        self._own = getattr(task.on_cancel, "__func__", None) is not task.no_on_cancel
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether it was called."""
+        return self._thread is not None
+
+    def tell(self) -> None:
+        """The flag went up."""
+        with self._lock:
+            if self._own and not self._over.is_set():
+                self._thread = threading.Thread(target=self._call, name="on-cancel", daemon=True)
+                self._thread.start()
+
+    def finish(self) -> None:
+        """`execute` has ended. Blocks until a call that has begun returns."""
+        with self._lock:
+            self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _call(self) -> None:
+        said = False
+        while not self._try(quiet=said):
+            said = True
+            if self._over.wait(_AGAIN_S):
+                return
+
+    def _try(self, *, quiet: bool) -> bool:
+        try:
+            self._task.on_cancel()
+        except BaseException:
+            if not quiet:
+                LOG.exception("task %s: its on_cancel failed, and is called again", self._task.name)
+            return False
+        return True
 
 
 def _ears(task: Stoppable) -> Ears:

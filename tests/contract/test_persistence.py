@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -535,3 +536,34 @@ def test_lines_that_a_failed_commit_did_not_store_are_not_lost(database, journal
     journal.flush()
     assert [line["message"] for line in stored(database)["events"]][-2:] == ["one", "two"]
     assert stored(database)["jobs"][0]["tasks"][0]["detail"] == {"done": 1}
+
+
+def test_what_was_seen_later_is_never_overwritten_by_what_was_seen_before(database, journal, monkeypatch):
+    """Two threads write for one job: the one that runs it, and the one that watches. The slower was first."""
+    write, slow = database.write, threading.Event()
+
+    def held_up() -> Any:
+        if threading.current_thread() is watching:
+            taken.set()
+            assert slow.wait(60)
+        return write()
+
+    def move_on() -> None:
+        journal.observe("a", states.SUCCESS, None)
+        with journal.begin():
+            pass
+
+    monkeypatch.setattr(database, "write", held_up)
+    taken = threading.Event()
+    watching, running = threading.Thread(target=journal.flush), threading.Thread(target=move_on)
+    journal.observe("a", states.RUNNING, None)
+    watching.start()
+    assert taken.wait(60)
+    running.start()
+    running.join(0.2)  # either it is through, or it waits for its turn
+    slow.set()
+    watching.join()
+    running.join()
+    with database.read() as connection:
+        (row,) = connection.execute(sa.select(jobs.c.tasks)).all()
+    assert [task["state"] for task in row.tasks] == ["success", "pending"]

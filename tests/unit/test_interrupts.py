@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import io
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,14 @@ import pytest
 
 from flows import CancelableTask, CancelCause, CancelKind, CancelToken, JobCancelled, RunContext
 from flows.errors import InvalidFlow, TaskError
+from flows.interrupt import child, injection
 from flows.interrupt.child import ChildError
 from flows.interrupt.command import CommandFailed
 from flows.run_context import TaskReport
 from tests.waiting import until
+
+# An interruption may land where the interpreter only prints it, in a `__del__`; then it is sent again.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 CAUSE = CancelCause(CancelKind.USER, "ann", "wrong file")
 
@@ -178,6 +184,186 @@ def test_an_injected_interruption_never_leaves_its_window() -> None:
     until(lambda: not any(thread.name == "interrupt" for thread in threading.enumerate()))
 
 
+class InThread(CancelableTask):
+    """Does what its test says."""
+
+    interrupt = "thread"
+
+    def __init__(self, work: Callable[[InThread], Any]) -> None:
+        super().__init__()
+        self.work = work
+        self.begun = False
+
+    def execute(self) -> Any:
+        return self.work(self)
+
+
+def test_a_thread_is_free_for_the_next_task_however_one_ended() -> None:
+    for error in (ValueError("boom"), SystemExit(3)):
+        with pytest.raises((ValueError, TaskError)):
+            Job(InThread(raiser(error))).run()
+    job = Job(InThread(lambda task: (job.token.set(CAUSE), task.checkpoint())))
+    with pytest.raises(JobCancelled):
+        job.run()
+    assert Job(InThread(lambda _: "done")).run() == "done"
+
+
+def raiser(error: BaseException) -> Callable[[Any], None]:
+    def work(_task: Any) -> None:
+        raise error
+
+    return work
+
+
+def test_a_coroutine_is_cancelled_at_its_await_also_under_thread() -> None:
+    class Injectable(Waits):
+        interrupt = "thread"
+
+    job = Job(Injectable())
+    with job.cancelled_when(lambda: "child waits" in job.task.told):
+        job.run()
+    assert job.task.told[2:] == ["main ends", "finally", "child ends"]
+
+
+def test_an_interruption_that_gets_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python only prints what is raised in a `__del__`: it goes on as if nothing had happened."""
+    monkeypatch.setattr("flows.interrupt.injection._AGAIN_S", 0.05)
+
+    class Swallows:
+        def __del__(self) -> None:
+            job.task.begun = True
+            while True:
+                lost.append("not yet")
+
+    def work(_task: Any) -> None:
+        Swallows()
+        lost.append("lost")
+        while True:
+            lost[1:-1] = []
+
+    lost: list[str] = []
+    job = Job(InThread(work))
+    with job.cancelled_when(lambda: job.task.begun):
+        job.run()
+    assert lost[-1] == "lost"
+
+
+def test_an_interruption_that_came_before_it_could_be_sent_is_not_forgotten() -> None:
+    """It is sent again until it arrives: the first time, the code is where it cannot be interrupted."""
+    sheltering = threading.Event()
+
+    def work(task: InThread) -> None:
+        with injection.sheltered():
+            sheltering.set()
+            assert task.cancel_token.wait(20)
+            until(lambda: any(thread.name == "interrupt" for thread in threading.enumerate()))
+            time.sleep(0.05)
+        while True:
+            task.begun = True
+
+    job = Job(InThread(work))
+    with job.cancelled_when(sheltering.is_set):
+        job.run()
+
+
+def test_a_finally_block_is_interrupted_no_second_time() -> None:
+    """Once it has arrived it is not sent again at once."""
+    ended: list[int] = []
+
+    def work(task: InThread) -> None:
+        try:
+            while True:
+                task.begun = True
+        finally:
+            time.sleep(0.2)
+            ended.append(sum(range(1000)))
+
+    job = Job(InThread(work))
+    with job.cancelled_when(lambda: job.task.begun):
+        job.run()
+    assert ended == [499500]
+
+
+def test_what_is_sheltered_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.interrupt.injection._RESEND_S", 0.0)
+    broken: list[int] = []
+
+    def work(task: InThread) -> None:
+        task.begun = True
+        while True:
+            inside = 0
+            try:
+                with injection.sheltered():
+                    inside = 1
+                    for _ in range(5):
+                        inside += 1
+                    inside = 0
+            finally:
+                broken.append(inside)
+            broken[:] = [number for number in broken if number]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.00001)
+    try:
+        for _ in range(100):
+            job = Job(InThread(work))
+            with job.cancelled_when(lambda job=job: job.task.begun):
+                job.run()
+            assert not any(broken)
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_command_under_thread_is_stopped_and_leaves_nothing(tmp_path: Path) -> None:
+    """The command has its own way to stop: an exception in the midst of that would leave half of it behind."""
+
+    def used() -> tuple[int, int]:
+        return threading.active_count(), psutil.Process().num_fds()
+
+    def cancel_one(number: int) -> None:
+        begun = tmp_path / str(number)
+        line = f"touch {begun}; exec sleep 3600"
+        job = Job(InThread(lambda task: task.run(["sh", "-c", line], kill_after=3600)))
+        with job.cancelled_when(begun.exists):
+            job.run()
+
+    cancel_one(0)
+    before = used()
+    for number in range(1, 10):
+        cancel_one(number)
+    until(lambda: used() <= before, 60, f"no more than {before} threads and files")
+
+
+def test_an_interruption_leaves_no_lock_of_logging_behind() -> None:
+    """Raised between a lock's taking and the `try` after it, it would block whoever logs next, for ever."""
+    handler = logging.StreamHandler(io.StringIO())
+    log = logging.getLogger("tests.locked")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+    def work(task: InThread) -> None:
+        task.begun = True
+        while True:
+            log.info("line %d", 3)
+
+    def is_free() -> bool:
+        free = handler.lock.acquire(timeout=0.5)
+        if free:
+            handler.lock.release()
+        return free
+
+    try:
+        for _ in range(200):
+            job = Job(InThread(work))
+            with job.cancelled_when(lambda job=job: job.task.begun):
+                job.run()
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(is_free).result()
+    finally:
+        log.removeHandler(handler)
+
+
 class Runs(CancelableTask):
     """Runs a shell line."""
 
@@ -270,6 +456,70 @@ def test_an_on_cancel_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> 
     assert "on_cancel failed" in caplog.text
 
 
+class Shuts(CancelableTask):
+    """Waits, without a look at the flag, until its on_cancel has done its work."""
+
+    def __init__(self, on_cancel: Callable[[Shuts], None]) -> None:
+        super().__init__()
+        self.waiting = False
+        self.closed = threading.Event()
+        self.does = on_cancel
+
+    def execute(self) -> None:
+        self.waiting = True
+        assert self.closed.wait(60), "on_cancel was not called"
+
+    def on_cancel(self) -> None:
+        self.does(self)
+
+
+def test_an_on_cancel_that_came_too_early_is_called_again() -> None:
+    calls: list[str] = []
+
+    def on_cancel(task: Shuts) -> None:
+        calls.append("on_cancel")
+        if len(calls) < 3:
+            raise AttributeError("no socket yet")
+        task.closed.set()
+
+    job = Job(Shuts(on_cancel))
+    with job.cancelled_when(lambda: job.task.waiting):
+        job.run()
+    assert calls == ["on_cancel"] * 3
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_who_raises_the_flag_does_not_suffer_from_an_on_cancel(error: BaseException) -> None:
+    """It is the thread that watches over all jobs: it must not end, nor wait."""
+    may_return = threading.Event()
+
+    def on_cancel(task: Shuts) -> None:
+        if not task.closed.is_set():
+            task.closed.set()
+            raise error
+        assert may_return.wait(60)
+
+    job = Job(Shuts(on_cancel))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(job.run)
+        until(lambda: job.task.waiting, 60)
+        assert job.token.set(CAUSE)
+        may_return.set()
+        with pytest.raises(JobCancelled):
+            running.result(60)
+
+
+def test_an_on_cancel_that_is_interrupted_itself_does_no_harm(caplog: pytest.LogCaptureFixture) -> None:
+    def on_cancel(task: Shuts) -> None:
+        task.closed.set()
+        task.checkpoint()
+
+    job = Job(Shuts(on_cancel))
+    with job.cancelled_when(lambda: job.task.waiting):
+        job.run()
+    assert "on_cancel failed" in caplog.text
+
+
 class InChild(CancelableTask):
     """Does one of many things in a process of its own."""
 
@@ -284,7 +534,10 @@ class InChild(CancelableTask):
         print("half a line", end="")
         logging.getLogger("my.log").warning("logged")
         self.update_progress(0.5, done=1, total=2)
-        return {"pid": os.getpid()}
+        return {"pid": os.getpid(), "job": self.job}
+
+    def do_large(self, where: str) -> str:
+        return "x" * 1_100_000
 
     def do_sleep(self, where: str) -> None:
         grandchild = subprocess.Popen(["sleep", "3600"])
@@ -342,6 +595,13 @@ def test_a_child_gives_its_result_its_progress_and_its_lines(caplog: pytest.LogC
     assert ("my.log", logging.WARNING, "logged") in caplog.record_tuples
 
 
+def test_a_child_knows_its_job_and_how_large_a_result_may_be() -> None:
+    task = InChild()
+    task.bind(RunContext(job="j1", max_result_bytes=2_000_000))
+    assert task.execute(what="work")["job"] == "j1"
+    assert len(task.execute(what="large")) == 1_100_000
+
+
 def test_a_child_is_interrupted_and_leaves_nothing(tmp_path: Path) -> None:
     where = tmp_path / "pids"
     job = Job(InChild())
@@ -358,6 +618,21 @@ def test_a_child_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     with job.cancelled_when(where.exists):
         job.run(what="stubborn", where=str(where))
     until(lambda: not is_alive(int(where.read_text())))
+
+
+def test_a_child_that_has_no_group_yet_is_terminated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It has just been forked: until it has a process group of its own, it is asked itself."""
+    attend = child._Attendance.attend
+
+    def cancelled_at_once(self: Any) -> Any:
+        job.token.set(CAUSE)
+        return attend(self)
+
+    monkeypatch.setattr(child._Attendance, "attend", cancelled_at_once)
+    monkeypatch.setattr(InChild, "kill_after", 3600.0)
+    job = Job(InChild())
+    with pytest.raises(JobCancelled):
+        job.run(what="sleep", where=str(tmp_path / "pids"))
 
 
 @pytest.mark.parametrize(
