@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from flows.frames import frames
 from flows.stack import Stack, frames_awaited, frames_from, stack_of
 
 
@@ -52,10 +52,10 @@ class Executing:
         with self._lock:
             if not self._places:
                 return {}
-            at = sys._current_frames()  # noqa: SLF001 - documented, and the one way to see another thread
+            at = frames()
             taken = {
                 task: (frames_from(at.get(place.thread)), list(frames_awaited(place.coroutine)))
                 for task, place in self._places.items()
             }
-        stacks = {task: stack_of(*frames) for task, frames in taken.items()}
+        stacks = {task: stack_of(*found) for task, found in taken.items()}
         return {task: stack for task, stack in stacks.items() if stack is not None}

@@ -16,7 +16,6 @@ import _weakrefset
 import contextlib
 import ctypes
 import logging
-import sys
 import threading
 import time
 import weakref
@@ -25,6 +24,7 @@ from typing import Any, Final
 
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted
+from flows.frames import frames
 
 _RESEND_S: Final = 0.02
 _AGAIN_S: Final = 3.0  # after it has arrived: a `finally` block may take its time
@@ -157,7 +157,7 @@ def sheltered() -> Iterator[None]:
 
 
 def _is_no_place(thread: int) -> bool:
-    frame = sys._current_frames().get(thread)  # noqa: SLF001 - public in all but its name
+    frame = frames().get(thread)
     if frame is None:
         return False
     code = frame.f_code
