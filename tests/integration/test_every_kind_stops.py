@@ -83,8 +83,8 @@ class Case:
                 assert result == [1, 2, 3]
             else:
                 assert result.check(JobCancelled)
-            # Of two that fail at once TaskFlow names the one that it hears of first. In an unordered flow that may be
-            # one that had not begun.
+            # Of two that fail at once TaskFlow names the one that it hears of first; in an unordered flow that may
+            # be one that had not begun.
             assert failures
             assert set(failures) <= {"work", "other"} | ({"first"} if self.shape == "unordered" else set())
             assert all(failure.check(JobCancelled) for failure in failures.values())
