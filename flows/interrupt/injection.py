@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted
+from flows.interrupt.frames import frames
 
 _RESEND_S: Final = 0.02
 _AGAIN_S: Final = 3.0  # after it has arrived: a `finally` block may take its time
@@ -153,7 +153,7 @@ def sheltered() -> Iterator[None]:
 
 
 def _is_locking(thread: int) -> bool:
-    frame = sys._current_frames().get(thread)  # noqa: SLF001 - public in all but its name
+    frame = frames().get(thread)
     if frame is None:
         return False
     code = frame.f_code

@@ -15,7 +15,9 @@ from flows import CancelableTask
 class Work(CancelableTask):
     """Notes in a folder that it began, then works for ever; its revert uses every helper."""
 
-    def __init__(self, name: str, folder: Path, reverts: list[tuple[str, Any, Any]], **how: Any) -> None:
+    def __init__(
+        self, name: str, folder: Path, reverts: list[tuple[str, Any, Any]] | None = None, **how: Any
+    ) -> None:
         super().__init__(name, **({"provides": name} | how))
         self.folder = folder
         self.reverts = reverts
@@ -29,7 +31,8 @@ class Work(CancelableTask):
         self.update_progress(0.5, file="a")
         assert list(self.track([1, 2])) == [1, 2]
         assert self.run(["echo", "undone"]).output == "undone"
-        self.reverts.append((self.name, result, dict(flow_failures)))
+        if self.reverts is not None:
+            self.reverts.append((self.name, result, dict(flow_failures)))
 
 
 class Quick(Work):
