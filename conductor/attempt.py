@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from conductor.outcome import RESTS, Ending
-from jobboard import records
+from jobboard import removal, requests
 from jobboard.claims import Claim
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch
@@ -28,6 +28,7 @@ LOG = logging.getLogger(__name__)
 
 _LIVE = (State.RUNNING, State.PAUSING)
 _ASK_AGAIN_S = 0.5
+_KEPT = "its results are kept: a retry goes on at the task that failed, a cancel reverts them"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class LeftBehind:
             return f"could not be reverted: {', '.join(self.unasked)}"
         said = f"the revert of {', '.join(self.failed)} failed"
         return f"{said}; not reverted because of that: {', '.join(self.unasked)}" if self.unasked else said
+
+
+def said_of_failure(error: TaskError) -> str:
+    """A task's failure in words."""
+    return f"{error.task or 'the flow'} failed: {error.type}: {error.message}"
 
 
 class Attempt:
@@ -91,6 +97,35 @@ class Attempt:
                 self._dispatch.put_down(connection, self._claim, keep_posting=False)
             return state
 
+    def keep(self, error: TaskError) -> bool:
+        """The job failed, and what its tasks did is kept: it rests, or goes on by itself later.
+
+        False, and nothing is written, if it is to be reverted: a cancel or the end of its time came first.
+        """
+        again = self._claim.retries_left > 0
+        with self._journal.begin() as connection:
+            columns = self._at_rest() | {"error": asdict(error), "kept": True, "reason": _KEPT}
+            said = said_of_failure(error)
+            move = self._journal.move
+            state = move(connection, [State.RUNNING], Cause.KEEP, State.FAILED, message=said, **columns)
+            if state is State.PAUSING:
+                again = False  # it is not to go on by itself
+                state = move(connection, [State.PAUSING], Cause.KEEP, State.FAILED, message=said, **columns)
+            if state is not State.FAILED:
+                return False
+            self._end_attempt(connection, state)
+            if again:
+                self._go_on_later(connection)
+            self._dispatch.put_down(connection, self._claim, keep_posting=False)
+        self._dispatch.was_put_down(self._claim, keep_posting=False)
+        return True
+
+    def _go_on_later(self, connection: sa.Connection) -> None:
+        """A retry by itself of a job that kept its results: in the same attempt, at the task that failed."""
+        said, columns = self._next_try()
+        columns |= {"finished_at": None, "error": None, "reason": None, "claims": 0}
+        self._journal.move(connection, [State.FAILED], Cause.RETRY, State.PENDING, message=said, **columns)
+
     def put_down(self, ending: Ending, left: LeftBehind | None) -> Ending:
         """Write what the ending means for the record, and put the claim down."""
         if ending is Ending.LOST:
@@ -105,6 +140,7 @@ class Attempt:
                 if state is target:
                     keep = target is State.PENDING
                     self._end_attempt(connection, target)
+                    self._remove_if_asked(connection, target)
                     break
             else:
                 if keep:
@@ -122,14 +158,8 @@ class Attempt:
     def _retry_later(self, connection: sa.Connection) -> None:
         """Begin the next attempt by itself, if nobody cancelled this one."""
         claim = self._claim
-        left = claim.retries_left - 1
-        number = claim.max_retries - left
-        delay_s = retry_delay_s(claim.retry_interval_s, number, random.random())  # noqa: S311 - spreads load
-        columns = records.next_attempt(claim.attempt) | {
-            "retries_left": left,
-            "due_at": self._database.now() + timedelta(seconds=delay_s),
-        }
-        said = f"retry {number} of {claim.max_retries} in {shown_duration(round(delay_s))}"
+        said, limits = self._next_try()
+        columns = requests.next_attempt(claim.attempt) | limits
         self._end_attempt(connection, State.FAILED)  # while the record holds its error still
         state = self._journal.move(
             connection, [State.REVERTING], Cause.RETRY_LATER, State.PENDING, message=said, **columns
@@ -139,23 +169,42 @@ class Attempt:
             connection.execute(sa.insert(attempts).values(fresh))
             self._journal.close_view()
 
+    def _next_try(self) -> tuple[str, dict[str, Any]]:
+        """The next automatic retry in words, and the columns that say when it is due."""
+        left = self._claim.retries_left - 1
+        number = self._claim.max_retries - left
+        delay_s = retry_delay_s(self._claim.retry_interval_s, number, random.random())  # noqa: S311 - spreads load
+        said = f"retry {number} of {self._claim.max_retries} in {shown_duration(round(delay_s))}"
+        return said, {"retries_left": left, "due_at": self._database.now() + timedelta(seconds=delay_s)}
+
     def _columns(self, connection: sa.Connection, target: State, left: LeftBehind | None = None) -> dict[str, Any]:
         if target is State.PENDING:
             return {"owner": None, "ran_s": self.ran_s, "claims": jobs.c.claims - 1}
         if target is State.PAUSED:
-            return {"owner": None, "posting": None, "ran_s": self.ran_s}
+            return {"owner": None, "posting": None, "ran_s": self.ran_s, "claims": jobs.c.claims - 1}
         if target is State.CANCELLED:
             # As the record has it: the flag may have been raised before, for another reason.
             asked = sa.select(jobs.c.cancel_by, jobs.c.cancel_reason).where(jobs.c.id == self._claim.job)
-            said = records.said_of_cancel(*connection.execute(asked).one())
+            said = requests.said_of_cancel(*connection.execute(asked).one())
             return self._at_rest() | self._receipt() | {"reason": said}
         if target is State.REVERT_FAILED and left is not None:
-            return self._at_rest() | self._receipt() | {"reason": str(left)}
+            return self._at_rest() | self._receipt() | self._not_reverted(connection, left)
         return self._at_rest()
+
+    def _not_reverted(self, connection: sa.Connection, left: LeftBehind) -> dict[str, Any]:
+        """What the record says of a revert that failed. What made it necessary, if it was an error, stays."""
+        own = sa.select(jobs.c.error, jobs.c.deleting).where(jobs.c.id == self._claim.job)
+        error, deleting = connection.execute(own).one()
+        first = next((task.error for task in self._journal.tasks if task.state == "revert_failure"), None)
+        return {
+            "reason": f"not deleted: {left}" if deleting else str(left),
+            "deleting": False,
+            "error": error or (asdict(first) if first else None),
+        }
 
     def _at_rest(self) -> dict[str, Any]:
         now = self._database.now()
-        return {"owner": None, "posting": None, "finished_at": now, "ran_s": self.ran_s}
+        return {"owner": None, "posting": None, "finished_at": now, "ran_s": self.ran_s, "cleanup": False}
 
     def _receipt(self) -> dict[str, Any]:
         """Of a cancel that found nothing to interrupt: it came between two tasks, or while they were reverted."""
@@ -178,6 +227,12 @@ class Attempt:
             )
         )
 
+    def _remove_if_asked(self, connection: sa.Connection, state: State) -> None:
+        """A job that was deleted while it ran goes when it is cancelled."""
+        asked = sa.select(jobs.c.deleting).where(jobs.c.id == self._claim.job)
+        if state is State.CANCELLED and connection.execute(asked).scalar_one():
+            removal.remove(connection, [self._claim.job])
+
     def let_go(self) -> None:
         """Free the claim of a run that broke: another conductor, or this one again, goes on with the job."""
         with self._journal.begin() as connection:
@@ -196,6 +251,7 @@ class Attempt:
             else:
                 state = self._move_to_end(connection, error)
             self._end_attempt(connection, state)
+            self._remove_if_asked(connection, state)
             self._dispatch.put_down(connection, self._claim, keep_posting=False)
         self._dispatch.was_put_down(self._claim, keep_posting=False)
         return Ending.REVERT_FAILED if effects else Ending.REVERTED
@@ -217,4 +273,5 @@ class Attempt:
             error=asdict(error),
             **self._at_rest(),
             reason=said,
+            deleting=False,
         )

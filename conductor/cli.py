@@ -59,12 +59,13 @@ def run(slots: int, name: str | None, burst: bool, grace: str, log_level: str, *
       conductor run --burst      (for cron: do what is there, then end)
     """
     from conductor.job_log import set_up_logging
+    from conductor.task_output import tasks_output_logged
 
     set_up_logging(log_level)
     stop = Stop()
     settings, grace_s = _read(grace, flags)
     # In a thread: a signal's handler must not wait for a lock that the code it interrupts holds.
-    with futures.ThreadPoolExecutor(1, thread_name_prefix="conductor") as thread:
+    with tasks_output_logged(), futures.ThreadPoolExecutor(1, thread_name_prefix="conductor") as thread:
         served = thread.submit(_serve, stop, settings, slots, name, grace_s, burst=burst)
         # Now and then: a signal that the system gives to another thread does not end the wait of this one.
         while not futures.wait([served], _LOOK_S).done:

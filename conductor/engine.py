@@ -11,6 +11,7 @@ from concurrent import futures
 from typing import Any
 
 from taskflow import engines, states, task
+from taskflow.engines.action_engine import completer, executor
 from taskflow.patterns import linear_flow
 from taskflow.types.failure import Failure
 
@@ -41,7 +42,10 @@ class JobEngine:
         persistence: Persistence,
         threads: futures.Executor,
         seal: Seal,
+        *,
+        keep: bool,
     ) -> None:
+        """`keep`: when a task fails for good, what the others did stays, and nothing is reverted."""
         options: dict[str, Any] = {"executor": threads} if spec.engine == "parallel" else {}
         # defer_reverts: with it a nested retry controller that gives up never leaves outer tasks in place.
         self._engine = engines.load(
@@ -53,6 +57,9 @@ class JobEngine:
             **options,
         )
         self._engine.compile()
+        if keep:
+            # A cached property of TaskFlow's, which it has not asked for yet.
+            self._engine._runtime._completer = _KeepingCompleter(self._engine._runtime)  # noqa: SLF001
         self._storage = self._engine.storage
         self._storage.inject(built.values, transient=True)
         self._atoms = atoms_of(self._engine.compilation.execution_graph)
@@ -80,9 +87,22 @@ class JobEngine:
         return {atom.name: self._storage.get_atom_state(atom.name) for atom in self._atoms}
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a task or retry controller failed, and was not reverted."""
+        return states.FAILURE in self.atom_states.values()
+
+    @property
     def is_undone(self) -> bool:
         """Whether an earlier run has reverted everything. To be asked first: `prepare` would begin anew."""
         return self.state == states.REVERTED and states.REVERT_FAILURE not in self.atom_states.values()
+
+    @property
+    def is_half_undone(self) -> bool:
+        """Whether an earlier run has reverted what it could: TaskFlow calls the flow reverted all the same.
+
+        To be asked first, too: `prepare` would forget the reverts that failed.
+        """
+        return self.state == states.REVERTED and states.REVERT_FAILURE in self.atom_states.values()
 
     @property
     def is_turning_back(self) -> bool:
@@ -121,6 +141,24 @@ class JobEngine:
             if self._storage.get_atom_state(atom.name) == states.RUNNING and isinstance(atom, task.Task):
                 self._storage.save(atom.name, _interruption(token), states.FAILURE)
             self._storage.set_atom_intention(atom.name, states.REVERT)
+
+    def clean_up(self) -> None:
+        """Have the next run revert what an earlier one could not; to be called before `prepare`.
+
+        TaskFlow takes a revert that failed for the end. It finds it begun, and all of the flow to be reverted;
+        the results that the reverts get are as they were, since the persistence keeps them.
+        """
+        self._storage.set_flow_state(states.FAILURE)
+        for name, state in self.atom_states.items():
+            self._storage.set_atom_intention(name, states.REVERT)
+            if state == states.REVERT_FAILURE:
+                self._storage.set_atom_state(name, states.REVERTING)
+
+    def begin_failed_again(self) -> None:
+        """Have the next run execute the tasks that failed, and go on from there."""
+        for name, state in self.atom_states.items():
+            if state == states.FAILURE:
+                self._storage.reset(name)
 
     def forget_unstarted(self) -> None:
         """Take back that a task runs which TaskFlow could not even start: it has no effect to revert."""
@@ -170,6 +208,25 @@ class JobEngine:
         failed = [name for name, state in found.items() if state == states.REVERT_FAILURE]
         unasked = [name for name, state in found.items() if state in (states.SUCCESS, states.FAILURE)]
         return LeftBehind(failed, [name for name in unasked if name != SEAL])
+
+
+class _KeepingCompleter(completer.Completer):
+    """Decides as TaskFlow's, but where that would revert the whole flow, it ends it as it is.
+
+    With TaskFlow's own option for that, `never_resolve`, no retry controller would be asked.
+    """
+
+    def _process_atom_failure(self, _atom: Any, _failure: Any) -> None:
+        """A failure that is found stored was decided upon before."""
+
+    def complete_failure(self, node: Any, outcome: str, failure: Any) -> bool:
+        if outcome != executor.EXECUTED:
+            return True
+        resolution = self._determine_resolution(node, failure)
+        if not isinstance(resolution, completer.RevertAndRetry):
+            return True
+        resolution.apply()
+        return False
 
 
 def _named(result: Any, names: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class SaidOnce(logging.Filter):
 def set_up_logging(level: str) -> None:
     """Log to standard error, from `level` on; of TaskFlow's own lines only warnings and worse."""
     handler = logging.StreamHandler()
+    handler.setLevel(level.upper())
     handler.setFormatter(logging.Formatter(FORMAT))
     handler.addFilter(WhereFilter())
     handler.addFilter(SaidOnce())

@@ -17,6 +17,7 @@ class Ending(Enum):
     SUSPENDED = "stopped between two tasks"
     REVERTED = "everything that began was reverted"
     REVERT_FAILED = "a revert failed"
+    KEPT = "a task failed, and what the others did is kept"
     STUCK = "TaskFlow gave up without reverting"
     LOST = "the claim has passed on, or storage is away: someone else goes on"
 
@@ -49,6 +50,10 @@ RESTS: Mapping[Ending, Mapping[State, tuple[Cause, State]]] = {
     Ending.REVERT_FAILED: {
         State.CANCELLING: (Cause.REVERT_FAILURE, State.REVERT_FAILED),
         State.REVERTING: (Cause.REVERT_FAILURE, State.REVERT_FAILED),
+    },
+    Ending.KEPT: {
+        State.RUNNING: (Cause.KEEP, State.FAILED),
+        State.PAUSING: (Cause.KEEP, State.FAILED),
     },
     # After a second run that was only to revert.
     Ending.STUCK: {

@@ -6,20 +6,22 @@ import logging
 import threading
 from concurrent import futures
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import uuid4
 
 import sqlalchemy as sa
 from taskflow import exceptions
 from taskflow.persistence import models
 
-from conductor.attempt import Attempt
+from conductor.attempt import Attempt, said_of_failure
 from conductor.engine import JobEngine
 from conductor.outcome import Ending, ending_of
 from conductor.seal import Seal
 from conductor.task_pool import TaskPool
 from flows.cancel_token import CancelCause, CancelKind, CancelToken
 from flows.errors import FlowsError
+from flows.executing import Executing
 from flows.registry import BuiltFlow, FlowSpec
 from flows.run_context import RunContext, TaskReport
 from jobboard import history, task_view
@@ -30,6 +32,8 @@ from jobboard.errors import Fenced, Unreachable
 from jobboard.journal import Journal
 from jobboard.models import Task, TaskError
 from jobboard.persistence import Persistence
+from jobboard.removal import logbook_of
+from jobboard.requests import FLOW_CHANGED
 from jobboard.schema import attempts
 from jobboard.settings import Settings, shown_duration
 from jobboard.states import UNDOING, Cause, State
@@ -65,14 +69,17 @@ class JobRun:
     def __init__(self, claim: Claim, spec: FlowSpec, tools: Tools) -> None:
         self.claim = claim
         self.token = CancelToken()
+        self.executing = Executing()
         self.journal = Journal(tools.database, claim.job, claim.attempt, claim.epoch, claim.tasks)
         self.attempt = Attempt(claim, self.journal, tools.database, tools.dispatch)
         self._spec = spec
         self._tools = tools
-        self._suspend = threading.Event()
+        self._suspend = threading.Event()  # the conductor ends
+        self._pause = threading.Event()  # someone asked for it
         self._pool = TaskPool(tools.threads)
         self._persistence = Persistence(database=tools.database, journal=self.journal)
         self._flow_detail = claim.flow_detail
+        self._delivered_at: datetime | None = None  # when a cancel raised the flag
         # What the record has been told already.
         self._said_stopped = False
         self._said_reverting = False
@@ -83,7 +90,8 @@ class JobRun:
     def cancel(self, cause: CancelCause) -> None:
         """Raise the flag in the running tasks. Everything that began is then reverted."""
         if not self.token.is_set and cause.kind in _ASKED:
-            self.journal.set_columns(cancel_delivered_at=self._tools.database.now())
+            self._delivered_at = self._tools.database.now()
+            self.journal.set_columns(cancel_delivered_at=self._delivered_at)
         self.token.set(cause)
 
     def abandon(self, kind: CancelKind, reason: str) -> None:
@@ -95,9 +103,13 @@ class JobRun:
         """Stop between two tasks; results are kept."""
         self._suspend.set()
 
+    def pause(self) -> None:
+        """The same, until `resume`."""
+        self._pause.set()
+
     def resume(self) -> None:
-        """Take a suspend back, if it has not taken hold."""
-        self._suspend.clear()
+        """Take a pause back, if it has not taken hold."""
+        self._pause.clear()
 
     def time_out(self) -> None:
         """End the attempt as failed: its running time is over. The tasks are interrupted as by a cancel."""
@@ -138,17 +150,19 @@ class JobRun:
         undo = self.claim.state in UNDOING or self._is_given_up()
         if undo:
             self.cancel(self._cause_of_undoing())
-        engine = self._engine(built)
+        engine = self._engine(built, keep=self._keeps and not undo)
         if undo and engine.is_undone:
             return self.attempt.put_down(Ending.REVERTED, None)
-        self._prepare(engine, check=not undo)
-        if undo:
-            engine.turn_back(self.token)
+        if undo and engine.is_half_undone and not self.claim.cleanup:
+            return self.attempt.put_down(Ending.REVERT_FAILED, engine.left_behind())
+        self._begin(engine, undo=undo)
         ending = self._drive(engine)
+        if ending is Ending.STUCK and self._is_kept(engine):
+            return Ending.KEPT
         if ending is Ending.STUCK:
             engine.forget_unstarted()
             self._tell_reverting(engine)
-            engine = self._engine(built)
+            engine = self._engine(built, keep=False)
             self._prepare(engine, check=False)
             engine.turn_back(self.token)
             ending = self._drive(engine)
@@ -156,9 +170,31 @@ class JobRun:
             engine.fail_reverts(self._stuck_because)
         return self.attempt.put_down(ending, engine.left_behind())
 
+    def _begin(self, engine: JobEngine, *, undo: bool) -> None:
+        """Make the engine ready: to run, to go on where the last run failed, or only to revert."""
+        if undo and self.claim.cleanup:
+            engine.clean_up()
+        self._prepare(engine, check=not undo)
+        if undo:
+            engine.turn_back(self.token)
+        elif self.claim.kept:
+            engine.begin_failed_again()
+            self.journal.set_columns(kept=False)
+
+    @property
+    def _keeps(self) -> bool:
+        return self.claim.on_failure == "keep"
+
+    def _is_kept(self, engine: JobEngine) -> bool:
+        """Whether the job failed, and rests with what it kept. A cancel or the time's end may have come first."""
+        if not self._keeps or self.token.is_set or not engine.has_failed:
+            return False
+        return self.attempt.keep(self._why_failed(engine))
+
     def _cause_of_undoing(self) -> CancelCause:
         if self.claim.state is State.CANCELLING:
-            return CancelCause(CancelKind.USER, self.claim.cancel_by or "", self.claim.cancel_reason or "")
+            kind = CancelKind.DELETE if self.claim.deleting else CancelKind.USER
+            return CancelCause(kind, self.claim.cancel_by or "", self.claim.cancel_reason or "")
         return CancelCause(
             CancelKind.LOST_CLAIM, self._tools.name, "it was being reverted when its conductor died"
         )
@@ -191,7 +227,7 @@ class JobRun:
                 LOG.exception("job %s: flow %s could not be made", self.claim.job, self.claim.flow)
             raise CannotRun(_plain_error(error)) from error
 
-    def _engine(self, built: BuiltFlow) -> JobEngine:
+    def _engine(self, built: BuiltFlow, *, keep: bool) -> JobEngine:
         """An engine over the attempt's flow detail, which is made if this is the attempt's first run."""
         detail = self._stored_detail() or models.FlowDetail(self.claim.flow, str(uuid4()))
         try:
@@ -202,6 +238,7 @@ class JobRun:
                 self._persistence,
                 self._pool,
                 Seal(lambda: self.attempt.complete(engine.results())),
+                keep=keep,
             )
             self._check_structure(engine)
             if self._flow_detail is None:
@@ -228,7 +265,7 @@ class JobRun:
             raise CannotRun(
                 TaskError(
                     None,
-                    "FlowChanged",
+                    FLOW_CHANGED,
                     f"the structure of flow {self.claim.flow} has changed since this attempt began, so its "
                     "tasks cannot be matched",
                 )
@@ -237,7 +274,7 @@ class JobRun:
     def _begin_attempt(self, engine: JobEngine, detail: Any) -> None:
         """Have the attempt's logbook and flow detail stored with the engine's first write."""
         structure = engine.structure
-        book = models.LogBook(self.claim.job, str(uuid5(NAMESPACE_URL, f"countermand:{self.claim.job}")))
+        book = models.LogBook(self.claim.job, logbook_of(self.claim.job))
         self.journal.set_tasks(
             Task(info.name, irreversible=info.irreversible)
             for info in structure.tasks
@@ -264,6 +301,7 @@ class JobRun:
             in_flight=engine.in_flight,
             sealed=True,
             max_result_bytes=self._tools.settings.max_result_bytes,
+            executing=self.executing,
         )
 
     # Driving it
@@ -286,16 +324,22 @@ class JobRun:
         return ending_of(engine.state, engine.atom_states, lost=self.journal.lost)
 
     def _wants_suspend(self) -> bool:
-        return self._suspend.is_set() and not self.token.is_set
+        return (self._suspend.is_set() or self._pause.is_set()) and not self.token.is_set
 
     def _look(self, engine: JobEngine) -> None:
         """Between two steps: tell the record what it is to know before the next."""
         if self.token.is_set and not self._said_stopped and not self._is_executing():
             self._said_stopped = True
             if self.token.cause is not None and self.token.cause.kind in _ASKED:
-                self.journal.set_columns(cancel_stopped_at=self._tools.database.now())
+                self.journal.set_columns(cancel_stopped_at=self._stopped_at())
         if not self._said_reverting and engine.is_turning_back:
             self._tell_reverting(engine)
+
+    def _stopped_at(self) -> datetime:
+        """When the last running task had ended: a little before the engine has stored it."""
+        ended = [task.finished_at for task in self.journal.tasks if task.state in ("success", "failure")]
+        moments = [datetime.fromisoformat(moment) for moment in ended if moment]
+        return max([self._delivered_at or self._tools.database.now(), *moments])
 
     def _is_executing(self) -> bool:
         return any(task.state == "running" for task in self.journal.tasks)
@@ -303,9 +347,11 @@ class JobRun:
     def _tell_reverting(self, engine: JobEngine) -> None:
         """A task failed for good: the record says so before the first revert runs."""
         self._said_reverting = True
-        error = _first_error(self.journal.tasks) or engine.controllers_error() or self._engines_error()
-        said = f"{error.task or 'the flow'} failed: {error.type}: {error.message}"
-        self.attempt.revert(Cause.FAILURE, error, said)
+        error = self._why_failed(engine)
+        self.attempt.revert(Cause.FAILURE, error, said_of_failure(error))
+
+    def _why_failed(self, engine: JobEngine) -> TaskError:
+        return _first_error(self.journal.tasks) or engine.controllers_error() or self._engines_error()
 
     def _engines_error(self) -> TaskError:
         if self._stuck_because is None:

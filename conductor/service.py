@@ -13,7 +13,9 @@ from taskflow.conductors import base
 
 from conductor.job_log import JobLogHandler
 from conductor.outcome import Ending
+from conductor.retention import Retention
 from conductor.run import JobRun, Tools
+from conductor.unresponsive import Unresponsive
 from conductor.watch import Watch
 from flows.cancel_token import CancelKind
 from flows.registry import Registry
@@ -76,8 +78,13 @@ class Conductor(base.Conductor):
         """
         self._dispatch.open()
         self._registration.enter()
-        watch = Watch(self._database, self._dispatch, self._registration, self._running, self._wake.set)
+        unresponsive = Unresponsive(self._database, self._settings.unresponsive_after)
+        watch = Watch(
+            self._database, self._dispatch, self._registration, self._running, self._wake.set, unresponsive
+        )
         watch.start()
+        retention = Retention(self._database, self._settings.retention)
+        retention.start()
         log = JobLogHandler(self._journal_of)
         logging.getLogger().addHandler(log)
         try:
@@ -85,6 +92,7 @@ class Conductor(base.Conductor):
             self._wind_down()
         finally:
             logging.getLogger().removeHandler(log)
+            retention.stop()
             watch.stop()
             self._leave()
             self._stopped.set()

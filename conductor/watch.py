@@ -15,6 +15,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from conductor.run import JobRun
+from conductor.unresponsive import Unresponsive
 from flows.cancel_token import CancelCause, CancelKind
 from jobboard.conductors import Registration
 from jobboard.database import Database
@@ -29,6 +30,14 @@ LOG = logging.getLogger(__name__)
 _FLUSH_S: Final = 0.25  # what tasks report is stored so often
 _POLL_S: Final = 1.0  # what a signal that was lost costs at most
 _RETRY_S: Final = 1.0
+_LOOKED_AT: Final = (
+    jobs.c.id,
+    jobs.c.state,
+    jobs.c.epoch,
+    jobs.c.cancel_by,
+    jobs.c.cancel_reason,
+    jobs.c.deleting,
+)
 
 
 class Watch:
@@ -41,6 +50,7 @@ class Watch:
         registration: Registration,
         runs: Callable[[], Sequence[JobRun]],
         wake: Callable[[], None],
+        unresponsive: Unresponsive,
     ) -> None:
         """`runs` gives what runs now; `wake` is called when there may be work, or room for it."""
         self._database = database
@@ -48,11 +58,12 @@ class Watch:
         self._registration = registration
         self._runs = runs
         self._wake = wake
+        self._unresponsive = unresponsive
         self._listener = Listener(database, (Channel.WORK, Channel.CONTROL))
         self._stop = threading.Event()
         self._look_now = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
-        self._due: dict[Callable[[], None], float] = {}
+        self._due: dict[Callable[..., None], float] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -84,23 +95,22 @@ class Watch:
     def _turn(self) -> None:
         runs = self._runs()
         heard = self._listener.wait(_FLUSH_S if runs else _POLL_S)
-        if Channel.WORK in heard:
-            self._wake()
         if not self._dispatch.alive:
             self._lose_all()
         runs = self._runs()
-        if runs:
-            if Channel.CONTROL in heard or self._look_now.is_set() or self._is_due(self._wake_never, _POLL_S):
-                self._look_now.clear()
-                self._look_at(runs)
-            for run in runs:
-                self._tend(run)
+        if runs and (Channel.CONTROL in heard or self._look_now.is_set() or self._is_due(self._look_at, _POLL_S)):
+            self._look_now.clear()
+            self._look_at(runs)
+        if Channel.WORK in heard:
+            self._wake()  # not before: who claims would be in the way of a cancel that came with it
+        if self._is_due(self._tend_all, _FLUSH_S):
+            self._tend_all(runs)
         if self._is_due(self._beat, self._registration.lease_s / 3):
             self._beat()
         if self._is_due(self._sweep, _POLL_S):
             self._sweep()
 
-    def _is_due(self, what: Callable[[], None], every_s: float) -> bool:
+    def _is_due(self, what: Callable[..., None], every_s: float) -> bool:
         now = time.monotonic()
         if now < self._due.get(what, 0.0):
             return False
@@ -115,18 +125,13 @@ class Watch:
         if self._dispatch.free_dead_claims():
             self._wake()
 
-    def _wake_never(self) -> None:
-        """The key of the slow poll."""
-
     def _lose_all(self) -> None:
         for run in self._runs():
             run.abandon(CancelKind.LOST_CLAIM, "the lease has ended")
 
     def _look_at(self, runs: Sequence[JobRun]) -> None:
         wanted = [run.claim.job for run in runs]
-        query = sa.select(jobs.c.id, jobs.c.state, jobs.c.epoch, jobs.c.cancel_by, jobs.c.cancel_reason).where(
-            jobs.c.id.in_(wanted)
-        )
+        query = sa.select(*_LOOKED_AT).where(jobs.c.id.in_(wanted))
         with self._database.read() as connection:
             rows = {row["id"]: row for row in connection.execute(query).mappings()}
         for run in runs:
@@ -134,14 +139,23 @@ class Watch:
             if row is None or row["epoch"] != run.claim.epoch:
                 run.abandon(CancelKind.LOST_CLAIM, "another conductor has the job")
             elif row["state"] == State.CANCELLING:
-                run.cancel(CancelCause(CancelKind.USER, row["cancel_by"] or "", row["cancel_reason"] or ""))
+                kind = CancelKind.DELETE if row["deleting"] else CancelKind.USER
+                run.cancel(CancelCause(kind, row["cancel_by"] or "", row["cancel_reason"] or ""))
             elif row["state"] == State.PAUSING:
-                run.suspend()
+                run.pause()
+            elif row["state"] == State.RUNNING:
+                run.resume()
+
+    def _tend_all(self, runs: Sequence[JobRun]) -> None:
+        """Now and then, not at each signal: what a cancel tells is stored with the end of the task it stops."""
+        for run in runs:
+            self._tend(run)
 
     def _tend(self, run: JobRun) -> None:
         try:
             if run.is_over_time:
                 run.time_out()
+            self._unresponsive.look_at(run)
             run.journal.flush()
         except Fenced:
             run.abandon(CancelKind.LOST_CLAIM, "another conductor has the job")

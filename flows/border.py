@@ -64,6 +64,8 @@ def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result:
         return code()
     with _in_phase(task, context, "revert"):
         returned, error = _outcome(lambda: run(code))
+        if error is not None:
+            LOG.error("its revert failed: %s", said_of(error), exc_info=error)
     _passed(returned, error)
     try:
         return check_result(task.name, returned, context.max_result_bytes)

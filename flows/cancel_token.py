@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,6 +44,7 @@ class CancelToken:
     def __init__(self) -> None:
         self.is_set = False
         self.cause: CancelCause | None = None
+        self.set_at_s: float | None = None  # by the monotonic clock
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._keys = itertools.count()
@@ -57,6 +59,7 @@ class CancelToken:
             if self.is_set:
                 return False
             self.cause = cause
+            self.set_at_s = time.monotonic()
             self.is_set = True
             waiting = list(self._subscribers.values())
             self._subscribers.clear()

@@ -4,6 +4,8 @@ FlowsError
 ├── NoSuchFlow          no flow of this name is registered; the nearest name is suggested
 ├── InvalidArguments    arguments do not fit the flow's parameters: all of them are named at once
 ├── InvalidFlow         a flow or task is defined wrongly
+├── GraphNotKnown       a flow's function cannot make its flow here, so its graph is not known
+│   └── ArgumentNeeded  it looks at an argument that is not known
 ├── FlowsNotFound       a module or file with flows cannot be imported
 └── TaskError           a task failed in a way that TaskFlow could not have stored
     └── Unstorable      its result is not JSON, or too large
@@ -55,6 +57,18 @@ class InvalidArguments(FlowsError):
 
 class InvalidFlow(FlowsError):
     """A flow or task is defined wrongly. The message says which and how to mend it."""
+
+
+class GraphNotKnown(FlowsError):
+    """A flow's function cannot make its flow here, so its graph is not known. The message says why."""
+
+
+class ArgumentNeeded(GraphNotKnown):
+    """A flow's function looks at an argument that is not known: what it makes depends on it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it depends on the argument {name}")
+        self.name = name
 
 
 class FlowsNotFound(FlowsError):

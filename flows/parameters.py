@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, Secret, SecretBytes,
 from pydantic_core import PydanticCustomError, PydanticSerializationError
 
 from flows.errors import ArgumentProblem, InvalidArguments, InvalidFlow
+from flows.stand_in import StandIn
 from flows.storable import NotPlain, plain
 
 _RESERVED: Final = frozenset({"result", "flow_failures", "self"})  # TaskFlow gives these to `revert` itself
@@ -185,6 +186,35 @@ def resolved(flow: str, model: type[BaseModel], stored: Mapping[str, Any]) -> di
         name: _look_up(flow, name, stored[name]) for name in secret_names(model) if stored.get(name) is not None
     }
     return validate(flow, model, {**stored, **looked_up})
+
+
+def sketched(flow: str, model: type[BaseModel], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Typed values for as many arguments as are `stored`, defaults for others; for the rest a `StandIn`.
+
+    A secret is not looked up: where there is one, it is a `StandIn` too.
+    """
+    unknown = {name: StandIn(name) for name in model.model_fields if not _is_known(model, name, stored)}
+    given = {name: value for name, value in stored.items() if name not in unknown}
+    valid = _valid(flow, model, _sketch(model, tuple(unknown)), {**given, **unknown})
+    return {name: getattr(valid, name) for name in model.model_fields}
+
+
+def _is_known(model: type[BaseModel], name: str, stored: Mapping[str, Any]) -> bool:
+    field = model.model_fields[name]
+    if name not in stored and field.is_required():
+        return False
+    return name not in secret_names(model) or stored.get(name, _default(field)) is None
+
+
+@functools.cache
+def _sketch(model: type[BaseModel], unknown: tuple[str, ...]) -> type[BaseModel]:
+    """The model without any check of what is unknown."""
+    if not unknown:
+        return model
+    anything: dict[str, Any] = dict.fromkeys(unknown, (Any, ...))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute")
+        return pydantic.create_model(f"{model.__name__}_sketch", __base__=model, **anything)
 
 
 def from_text(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:

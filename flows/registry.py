@@ -22,7 +22,8 @@ from taskflow import flow as taskflow_flow
 from taskflow import task as taskflow_task
 
 from flows import parameters
-from flows.errors import InvalidFlow, NoSuchFlow
+from flows.errors import GraphNotKnown, InvalidFlow, NoSuchFlow
+from flows.graph import FlowGraph, graph_of
 from flows.structure import Structure, atoms_in, structure_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -78,14 +79,34 @@ class FlowSpec:
         whatever the flow's own function raises.
         """
         values = parameters.resolved(self.name, self.model, stored)
-        made = self.function(**values)
-        if not isinstance(made, taskflow_flow.Flow | taskflow_task.Task):
-            raise InvalidFlow(f"flow {self.name}: its function returned {made!r}: return a TaskFlow flow")
+        made = self._made(values)
         clash = sorted(set(values) & set(made.provides))
         if clash:
             raise InvalidFlow(f"flow {self.name}: a task provides {', '.join(clash)}, which is a parameter too")
         _HANDED_OUT.add(self.name, atoms_in(made))
         return BuiltFlow(made, values)
+
+    def graph(self, stored: Mapping[str, Any] | None = None) -> FlowGraph:
+        """The graph of a job with the arguments of a record; without them, of any job, with the defaults.
+
+        What has no default is not known then, and a secret never is. Raises `GraphNotKnown` where the flow's
+        function looks at such an argument, or fails; and `InvalidArguments`, `InvalidFlow`.
+        """
+        values = parameters.sketched(self.name, self.model, stored or {})
+        try:
+            return graph_of(self._made(values))
+        except InvalidFlow:
+            raise
+        except Exception as error:
+            why = str(error) if isinstance(error, GraphNotKnown) else f"{type(error).__name__}: {error}"
+            hint = ": graph a job of it instead" if stored is None else ""
+            raise GraphNotKnown(f"flow {self.name}: its graph is not known here: {why}{hint}") from error
+
+    def _made(self, values: Mapping[str, Any]) -> Any:
+        made = self.function(**values)
+        if not isinstance(made, taskflow_flow.Flow | taskflow_task.Task):
+            raise InvalidFlow(f"flow {self.name}: its function returned {made!r}: return a TaskFlow flow")
+        return made
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from flows.cancel_token import CancelToken
+from flows.executing import Executing
 
 MAX_RESULT_BYTES: Final = 1_000_000
 
@@ -33,10 +34,18 @@ class RunContext:
     job: str = ""  # its id, the same over all attempts and conductors; "" in a plain TaskFlow engine
     sealed: bool = False  # a Seal ends the flow, so a task that finished in time may keep its result
     max_result_bytes: int = MAX_RESULT_BYTES
+    executing: Executing | None = None  # told which thread is inside of which task's `execute`
 
 
 NOWHERE: Final = RunContext()
 """The context of a task that no one bound: its flag is never raised."""
+
+
+class Closes(Protocol):
+    """What is closed when a task ends."""
+
+    def close(self) -> None:
+        """Called once, in the task's thread, while the task is still marked as running there."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class Running:
     owner: object  # the task itself
     context: RunContext
     reverting: bool
+    closing: dict[object, Closes] = field(default_factory=dict, repr=False, compare=False)  # what ends with it
 
 
 _running: ContextVar[Running | None] = ContextVar("countermand_running", default=None)
@@ -60,8 +70,22 @@ def running_task() -> Running | None:
 @contextmanager
 def running(task: Any, context: RunContext, *, reverting: bool) -> Iterator[None]:
     """Mark this thread, and what is started from it with its context, as running `task`."""
-    mark = _running.set(Running(task.name, task, context, reverting))
+    executing = None if reverting else context.executing
+    mark = Running(task.name, task, context, reverting)
+    reset = _running.set(mark)
     try:
-        yield
+        with executing.inside(task.name) if executing is not None else nullcontext():
+            yield
     finally:
-        _running.reset(mark)
+        try:
+            for left in tuple(mark.closing.values()):
+                left.close()
+        finally:
+            _running.reset(reset)
+
+
+def awaits(coroutine: Any) -> None:
+    """Say that the work of the task that runs here is this coroutine."""
+    mark = running_task()
+    if mark is not None and mark.context.executing is not None and not mark.reverting:
+        mark.context.executing.awaits(mark.task, coroutine)

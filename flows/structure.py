@@ -35,12 +35,17 @@ class Structure:
 
 def structure_of(flow: Any) -> Structure:
     """Compile `flow` (a TaskFlow flow or task) and describe it. `InvalidFlow` if two atoms are named alike."""
+    return structure_of_graph(compiled(flow))
+
+
+def compiled(flow: Any) -> Any:
+    """The execution graph of `flow`. `InvalidFlow` if two atoms are named alike."""
     twice = [name for name, count in Counter(atom.name for atom in atoms_in(flow)).items() if count > 1]
     if twice:
         raise InvalidFlow(
             f"flow {flow.name}: two tasks are named {', '.join(sorted(twice))}: give each a name of its own"
         )
-    return structure_of_graph(compiler.PatternCompiler(flow).compile().execution_graph)
+    return compiler.PatternCompiler(flow).compile().execution_graph
 
 
 def structure_of_graph(execution_graph: Any) -> Structure:

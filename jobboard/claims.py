@@ -36,7 +36,9 @@ class Claim:
     epoch: int
     posting: str
     resumed: bool  # a conductor before had it in this attempt
-    kept: bool
+    kept: bool  # a retry goes on at the task that failed
+    cleanup: bool  # reverts that failed are to run again
+    deleting: bool
     claims: int
     ran_s: float
     timeout_s: float | None
@@ -130,6 +132,8 @@ def _claim(row: Row, before: Row, attempt: Row | None, handle: Any) -> Claim:
         posting=row["posting"],
         resumed=before["begun"],
         kept=row["kept"],
+        cleanup=row["cleanup"],
+        deleting=row["deleting"],
         claims=row["claims"],
         ran_s=row["ran_s"],
         timeout_s=row["timeout_s"],

@@ -16,6 +16,9 @@ from jobboard.schema import events
 STATE, TASK, LOG = "state", "task", "log"
 """The kinds of lines."""
 
+NOT_RESPONDING = "not_responding"
+"""The state in the line of a task that goes on though its job is to stop; its data hold the `stack`."""
+
 
 @dataclass(frozen=True)
 class NewLine:

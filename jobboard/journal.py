@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,10 +35,11 @@ class Journal:
         self.epoch = epoch
         self._turn = threading.Lock()  # one transaction at a time: what is taken in later is written later
         self._lock = threading.Lock()  # guards what is below
-        self._view = TaskView(tasks)
+        given = tuple(tasks)
+        self._view = TaskView(given)
         self._columns: dict[str, Any] = {}  # of the record, to be written with the next transaction
         self._lines: list[NewLine] = []
-        self._dirty = False
+        self._dirty = any(task.not_responding for task in given)  # the view has forgotten that
         self._closed = False
         self.lost = False  # someone else has the job, or is to have it: nothing is written any more
 
@@ -111,6 +113,20 @@ class Journal:
         """Take in a task's own report on its progress. Stored by the next transaction or flush."""
         with self._lock:
             self._dirty |= self._view.report(task, progress, detail)
+
+    def mark_not_responding(self, task: str, since: datetime, stack: str, message: str) -> bool:
+        """A task runs on though it was asked to stop at `since`; `message` is for the history.
+
+        Stored by the next transaction or flush, and shown until the task's state changes. Whether it is new.
+        """
+        with self._lock:
+            self._dirty = True
+            new = self._view.mark_not_responding(task, since.isoformat(timespec="microseconds"), stack)
+        if new:
+            self.note(
+                history.TASK, task=task, state=history.NOT_RESPONDING, message=message, data={"stack": stack}
+            )
+        return new
 
     def note(self, kind: str, **fields: Any) -> None:
         """Add a line to the history, with the next transaction."""

@@ -42,6 +42,14 @@ class TaskError:
 
 
 @dataclass(frozen=True)
+class NotResponding:
+    """A task goes on though its job is to stop."""
+
+    since: str  # ISO 8601, UTC: when it was asked to stop
+    stack: str  # where it is, as in a traceback, the innermost line last
+
+
+@dataclass(frozen=True)
 class Task:
     """One step of the current attempt, in flow order."""
 
@@ -53,6 +61,7 @@ class Task:
     finished_at: str | None = None
     error: TaskError | None = None
     irreversible: bool = False
+    not_responding: NotResponding | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,9 @@ class Job:
     results: dict[str, JsonValue] | None
     tasks: tuple[Task, ...]
     epoch: int = field(default=0, repr=False)
+    begun: bool = field(default=False, repr=False)  # a conductor had it in this attempt
+    kept: bool = field(default=False, repr=False)  # it failed, and its results are kept
+    deleting: bool = field(default=False, repr=False)  # it is removed once it is cancelled
 
 
 @dataclass(frozen=True)

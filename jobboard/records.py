@@ -6,7 +6,9 @@ line of history. When another was faster, the decision is made again from what i
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+import builtins
+import itertools
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,13 +17,14 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
-from jobboard import decisions, history, signals, task_view
+from jobboard import history, removal, requests, signals, task_view
 from jobboard.database import Database
-from jobboard.decisions import Accept, Decision, NoChange, Refuse
-from jobboard.errors import AmbiguousJob, KeyInUse, NoSuchJob, Refused
+from jobboard.decisions import Accept, NoChange, Refuse, Remove
+from jobboard.errors import AmbiguousJob, JobboardError, KeyInUse, NoSuchJob, Refused
 from jobboard.history import NewLine
 from jobboard.ids import ID_LENGTH, new_id
 from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
+from jobboard.requests import Change, Request
 from jobboard.schema import Row, attempts, events, jobs, postings
 from jobboard.states import CURRENT, ENDED, State
 
@@ -38,6 +41,10 @@ class Posted:
 
     id: str
     existed: bool  # its key gave an earlier job back
+
+
+Answer = Job | JobboardError
+"""What became of one of many requests: the job as it then is, or `NoSuchJob` or `Refused`."""
 
 
 class Records:
@@ -118,62 +125,160 @@ class Records:
         A job that no conductor has begun is cancelled at once. Raises `NoSuchJob`, and `Refused` when it
         is too late.
         """
-        return self._request(job, by, lambda row, now: _decide_cancel(row, now, by, reason))
+        return _there_still(self._request(job, by, requests.cancel(by, reason)))
 
-    def retry(self, job: str, *, by: str) -> Job:
-        """Begin a new attempt of a failed or cancelled job. Raises `NoSuchJob`, `Refused`."""
-        return self._request(job, by, lambda row, now: _decide_retry(row, now, on_board=self._board is not None))
+    def cancel_many(self, ids: Sequence[str], *, by: str, reason: str | None = None) -> builtins.list[Answer]:
+        """Accept cancels: an answer for each of `ids`, in their order. One that is refused stops no other.
 
-    def _request(self, job: str, by: str, decide: Any) -> Job:
+        A thousand go in one transaction, each kind of change in one statement.
+        """
+        answers: dict[str, Answer] = {}
+        for batch in _batches(list(dict.fromkeys(ids))):
+            answers |= self._cancel_batch(batch, by, reason)
+        return [answers[job] for job in ids]
+
+    def retry(
+        self,
+        job: str,
+        *,
+        by: str,
+        arguments: Mapping[str, Any] | None = None,
+        changed: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Begin a new attempt of a failed or cancelled job; one that kept its results goes on instead.
+
+        `arguments`, which are validated, replace all of the job's; `changed` are those that differ, as they may
+        be shown. Raises `NoSuchJob`, `Refused`.
+        """
+        request = requests.retry(on_board=self._on_board, arguments=arguments, changed=changed or {})
+        return _there_still(self._request(job, by, request))
+
+    def cleanup(self, job: str, *, by: str) -> Job:
+        """Have the reverts that failed run again, then those that never ran. Raises `NoSuchJob`, `Refused`."""
+        return _there_still(self._request(job, by, requests.cleanup(by, on_board=self._on_board)))
+
+    def force(self, job: str, *, by: str, reason: str) -> Job:
+        """Give the effects of failed reverts up, and begin a new attempt. Raises `NoSuchJob`, `Refused`."""
+        return _there_still(self._request(job, by, requests.force(by, reason, on_board=self._on_board)))
+
+    def pause(self, job: str, *, by: str) -> Job:
+        """Stop a job between two tasks; results are kept. Raises `NoSuchJob`, `Refused`."""
+        return _there_still(self._request(job, by, requests.pause(by)))
+
+    def resume(self, job: str, *, by: str) -> Job:
+        """Let a paused job go on at its next task. Raises `NoSuchJob`, `Refused`."""
+        return _there_still(self._request(job, by, requests.resume(by, on_board=self._on_board)))
+
+    def delete(self, job: str, *, by: str, reason: str | None = None, force: bool = False) -> Job | None:
+        """Remove a job with its history. One with something to revert is cancelled first, and goes when it is.
+
+        None if it is gone. With `force` one whose revert failed goes too. Raises `NoSuchJob`, `Refused`.
+        """
+        return self._request(job, by, requests.delete(by, reason, force=force))
+
+    @property
+    def _on_board(self) -> bool:
+        return self._board is not None
+
+    def _request(self, job: str, by: str, request: Request) -> Job | None:
+        """Ask `request` what to do with a job's record, and do it. The job as it then is; None if it is gone."""
         while True:
             with self._database.write() as connection:
                 row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().first()
                 if row is None:
                     raise NoSuchJob(job)
                 now = self._database.now()
-                decision, columns, message = decide(row, now)
-                if isinstance(decision, Refuse):
-                    raise Refused(job, row["state"], decision.why)
-                if isinstance(decision, NoChange):
+                change = request(row, now)
+                if isinstance(change.decision, Refuse):
+                    raise Refused(job, row["state"], change.decision.why)
+                if isinstance(change.decision, NoChange):
                     return to_job(row)
                 try:
-                    after = self._apply(connection, row, decision, columns)
+                    after = self._apply(connection, row, change)
                 except sa_exc.IntegrityError:
                     raise Refused(job, row["state"], f"its key {row['key']!r} has a newer job now") from None
                 if after is None:
                     continue  # another request or the conductor was faster: decide anew
-                self._follow(connection, row, after, now, by, message)
+                self._follow(connection, [(row, after)], now, by, change)
+                if isinstance(change.decision, Remove):
+                    removal.remove(connection, [job])
+                    return None
                 return to_job(after)
 
-    def _apply(
-        self, connection: sa.Connection, row: sa.RowMapping, decision: Accept, columns: dict[str, Any]
-    ) -> sa.RowMapping | None:
+    def _apply(self, connection: sa.Connection, row: sa.RowMapping, change: Change) -> sa.RowMapping | None:
+        state = str(change.decision.target) if isinstance(change.decision, Accept) else row["state"]
         unchanged = sa.and_(jobs.c.id == row["id"], jobs.c.state == row["state"], jobs.c.epoch == row["epoch"])
-        change = sa.update(jobs).where(unchanged).values(state=str(decision.target), **columns)
-        return connection.execute(change.returning(jobs)).mappings().first()
+        done = sa.update(jobs).where(unchanged).values(state=state, **change.columns).returning(jobs)
+        return connection.execute(done).mappings().first()
+
+    def _cancel_batch(self, ids: Sequence[str], by: str, reason: str | None) -> dict[str, Answer]:
+        request = requests.cancel(by, reason)
+        with self._database.write() as connection:
+            now = self._database.now()
+            # Locked in one order, so that many who cancel the same jobs wait for each other, and none for ever.
+            locked = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id).with_for_update()
+            before = {row["id"]: row for row in connection.execute(locked).mappings()}
+            changes = {job: request(row, now) for job, row in before.items()}
+            after = {job: to_job(row) for job, row in before.items()}
+            for rows, change in _alike(before, changes):
+                done = self._apply_to_all(connection, rows, change)
+                self._follow(connection, [(before[row["id"]], row) for row in done], now, by, change)
+                after |= {row["id"]: to_job(row) for row in done}
+        return {job: _answer(job, changes.get(job), after.get(job)) for job in ids}
+
+    def _apply_to_all(
+        self, connection: sa.Connection, rows: Sequence[sa.RowMapping], change: Change
+    ) -> Sequence[sa.RowMapping]:
+        """One change of rows that are alike, and locked."""
+        assert isinstance(change.decision, Accept), "only an accepted request changes anything"  # noqa: S101
+        unchanged = sa.and_(jobs.c.id.in_([row["id"] for row in rows]), jobs.c.state == rows[0]["state"])
+        done = sa.update(jobs).where(unchanged).values(state=str(change.decision.target), **change.columns)
+        return connection.execute(done.returning(jobs)).mappings().all()
 
     def _follow(
         self,
         connection: sa.Connection,
-        before: sa.RowMapping,
-        after: sa.RowMapping,
+        changed: Sequence[tuple[Row, Row]],
         now: datetime,
         by: str,
-        message: str,
+        change: Change,
     ) -> None:
-        """What goes with a change: its line of history, the attempt's row, the posting, the signals."""
-        line = NewLine(
-            after["id"], after["attempt"], now, history.STATE, state=after["state"], by=by, message=message
+        """What goes with a change of rows, before and after: history, attempts, postings, the signals."""
+        history.append(
+            connection,
+            [
+                NewLine(
+                    after["id"],
+                    after["attempt"],
+                    now,
+                    history.STATE,
+                    state=after["state"],
+                    by=by,
+                    message=change.message,
+                    data=change.data,
+                )
+                for _before, after in changed
+            ],
         )
-        history.append(connection, [line])
-        if after["attempt"] != before["attempt"]:
-            fresh = {"job": after["id"], "number": after["attempt"], "arguments": after["arguments"]}
-            connection.execute(sa.insert(attempts).values(fresh))
-        if before["posting"] and before["posting"] != after["posting"]:
-            connection.execute(sa.delete(postings).where(postings.c.uuid == before["posting"]))
-        if self._board and after["posting"] and before["posting"] != after["posting"]:
-            connection.execute(sa.insert(postings).values(posting_row(self._board, after, now)))
-        signals.notify(connection, signals.Channel.CONTROL, signals.Channel.WORK, signals.Channel.CHANGE)
+        fresh = [
+            {"job": after["id"], "number": after["attempt"], "arguments": after["arguments"]}
+            for before, after in changed
+            if after["attempt"] != before["attempt"]
+        ]
+        if fresh:
+            connection.execute(sa.insert(attempts), fresh)
+        moved = [(before, after) for before, after in changed if before["posting"] != after["posting"]]
+        gone = [before["posting"] for before, _after in moved if before["posting"]]
+        if gone:
+            connection.execute(sa.delete(postings).where(postings.c.uuid.in_(gone)))
+        on_board = [posting_row(self._board, after, now) for _before, after in moved if after["posting"]]
+        if on_board and self._board:
+            connection.execute(sa.insert(postings), on_board)
+        channels = [signals.Channel.CONTROL, signals.Channel.CHANGE]
+        if any(after["owner"] is None for _before, after in changed):
+            # Of a job that a conductor has there is nothing to claim: who asked would only be in the way.
+            channels.append(signals.Channel.WORK)
+        signals.notify(connection, *channels)
 
     # Reading
 
@@ -244,6 +349,16 @@ class Records:
         with self._database.read() as connection:
             return [to_job(row) for row in connection.execute(query).mappings()]
 
+    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> builtins.list[str]:
+        """The ids of all such jobs, oldest first."""
+        query = sa.select(jobs.c.id).order_by(jobs.c.id)
+        if wanted := _texts(states):
+            query = query.where(jobs.c.state.in_(wanted))
+        if flow is not None:
+            query = query.where(jobs.c.flow == flow)
+        with self._database.read() as connection:
+            return builtins.list(connection.execute(query).scalars())
+
     def count(self) -> dict[str, dict[str, int]]:
         """How many jobs there are, by flow and state."""
         query = sa.select(jobs.c.flow, jobs.c.state, sa.func.count()).group_by(jobs.c.flow, jobs.c.state)
@@ -262,74 +377,31 @@ class Records:
             ).scalar()
         return moment
 
+    def arguments(self, job: str) -> tuple[str, dict[str, Any]]:
+        """A job's flow and its arguments as stored: secrets are references, not masks. Raises `NoSuchJob`."""
+        with self._database.read() as connection:
+            query = sa.select(jobs.c.flow, jobs.c.arguments).where(jobs.c.id == job)
+            row = connection.execute(query).first()
+        if row is None:
+            raise NoSuchJob(job)
+        return row.flow, dict(row.arguments)
+
+    def fingerprint(self, job: str) -> str | None:
+        """Of the flow's structure when the job's attempt began; None if no conductor has begun it."""
+        query = (
+            sa.select(attempts.c.fingerprint)
+            .join(jobs, sa.and_(jobs.c.id == attempts.c.job, jobs.c.attempt == attempts.c.number))
+            .where(jobs.c.id == job)
+        )
+        with self._database.read() as connection:
+            found: str | None = connection.execute(query).scalar()
+        return found
+
     def last_line(self, job: str) -> int:
         """The number of the newest line of a job's history; 0 if there is none."""
         with self._database.read() as connection:
             newest = connection.execute(sa.select(sa.func.max(events.c.seq)).where(events.c.job == job)).scalar()
         return int(newest or 0)
-
-
-def _decide_cancel(
-    row: sa.RowMapping, now: datetime, by: str, reason: str | None
-) -> tuple[Decision, dict[str, Any], str]:
-    decision = decisions.on_cancel(State(row["state"]), begun=row["begun"], kept=row["kept"])
-    columns: dict[str, Any] = {"cancel_requested_at": now, "cancel_by": by, "cancel_reason": reason}
-    if isinstance(decision, Accept) and decision.target is State.CANCELLED:
-        columns |= {
-            "cancel_delivered_at": now,
-            "cancel_stopped_at": now,
-            "finished_at": now,
-            "posting": None,
-            "reason": said_of_cancel(by, reason),
-        }
-    elif row["posting"] is None:
-        columns["due_at"] = now  # a conductor is wanted now, whatever the job waited for
-    return decision, columns, said_of_cancel(by, reason)
-
-
-def _decide_retry(row: sa.RowMapping, now: datetime, *, on_board: bool) -> tuple[Decision, dict[str, Any], str]:
-    decision = decisions.on_retry(State(row["state"]))
-    columns = next_attempt(row["attempt"]) | {
-        "due_at": now,
-        "retries_left": row["max_retries"],
-        "posting": str(uuid4()) if on_board and row["max_running"] is None else None,
-    }
-    return decision, columns, "retried by hand"
-
-
-def next_attempt(attempt: int) -> dict[str, Any]:
-    """The columns of a record as the attempt after `attempt` begins with them."""
-    return dict.fromkeys(_PER_ATTEMPT) | {
-        "attempt": attempt + 1,
-        "begun": False,
-        "kept": False,
-        "ran_s": 0.0,
-        "progress": 0.0,
-        "claims": 0,
-        "tasks": [],
-    }
-
-
-_PER_ATTEMPT = (
-    "reason",
-    "error",
-    "started_at",
-    "finished_at",
-    "conductor",
-    "owner",
-    "posting",
-    "cancel_requested_at",
-    "cancel_by",
-    "cancel_reason",
-    "cancel_delivered_at",
-    "cancel_stopped_at",
-    "results",
-)
-
-
-def said_of_cancel(by: str, reason: str | None) -> str:
-    """A cancel in words."""
-    return f"cancelled by {by}: {reason}" if reason else f"cancelled by {by}"
 
 
 def posting_row(board: str | None, row: Row, now: datetime) -> dict[str, Any]:
@@ -371,6 +443,8 @@ def _new_row(job: NewJob, now: datetime, *, on_board: bool) -> dict[str, Any]:
         "on_failure": job.on_failure,
         "epoch": 0,
         "claims": 0,
+        "deleting": False,
+        "cleanup": False,
         "posting": str(uuid4()) if at_once else None,
         "tasks": [],
     }
@@ -410,6 +484,9 @@ def to_job(row: Row) -> Job:
         results=row["results"],
         tasks=tasks,
         epoch=row["epoch"],
+        begun=row["begun"],
+        kept=row["kept"],
+        deleting=row["deleting"],
     )
 
 
@@ -425,6 +502,34 @@ def _cancel_of(row: Row, tasks: tuple[Any, ...]) -> Cancel | None:
         reverted=task_view.reverted(tasks),
         total=task_view.began(tasks),
     )
+
+
+def _alike(
+    rows: Mapping[str, sa.RowMapping], changes: Mapping[str, Change]
+) -> Iterator[tuple[list[sa.RowMapping], Change]]:
+    """Rows that change in the same way, for one statement."""
+
+    def kind(job: str) -> tuple[str, str]:
+        change = changes[job]
+        return rows[job]["state"], repr(sorted(change.columns.items(), key=lambda item: item[0]))
+
+    accepted = sorted((job for job, change in changes.items() if isinstance(change.decision, Accept)), key=kind)
+    for _, group in itertools.groupby(accepted, kind):
+        same = list(group)
+        yield [rows[job] for job in same], changes[same[0]]
+
+
+def _answer(job: str, change: Change | None, after: Job | None) -> Answer:
+    if change is None or after is None:
+        return NoSuchJob(job)
+    if isinstance(change.decision, Refuse):
+        return Refused(job, after.state, change.decision.why)
+    return after
+
+
+def _there_still(job: Job | None) -> Job:
+    assert job is not None, "only a delete removes a job"  # noqa: S101
+    return job
 
 
 def _texts(states: Iterable[State]) -> list[str]:

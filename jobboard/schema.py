@@ -94,6 +94,8 @@ jobs = sa.Table(
     sa.Column("cancel_reason", sa.Text),
     sa.Column("cancel_delivered_at", UtcDateTime),
     sa.Column("cancel_stopped_at", UtcDateTime),
+    sa.Column("deleting", sa.Boolean, nullable=False),  # to be removed once it is cancelled
+    sa.Column("cleanup", sa.Boolean, nullable=False),  # reverts that failed are to run again
     # Large values last: SQLite need not read over them.
     sa.Column("results", sa.JSON(none_as_null=True)),
     sa.Column("tasks", sa.JSON, nullable=False),

@@ -34,6 +34,7 @@ class Settings:
     parallel: int = 16  # threads that parallel engines share
     unresponsive_after: float = 10.0  # a task that goes on so long after a cancel is named
     max_result_bytes: int = 1_000_000
+    retention: float | None = None  # jobs that ended so long ago are removed; None: they are kept
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -132,4 +133,5 @@ _PARSERS: dict[str, Any] = {
     "parallel": _whole(1),
     "unresponsive_after": parse_duration,
     "max_result_bytes": _whole(1),
+    "retention": parse_duration,
 }

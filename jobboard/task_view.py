@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from jobboard.models import Task, TaskError
+from jobboard.models import NotResponding, Task, TaskError
 
 SEAL = "countermand.seal"
 """The last task of every flow that a conductor runs. It belongs to no one's picture of the flow."""
@@ -38,7 +38,8 @@ class TaskView:
     """Tasks by name, in flow order."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
-        self._tasks = {task.name: task for task in tasks}
+        """A task that did not respond to an earlier conductor is not known to be like that here."""
+        self._tasks = {task.name: replace(task, not_responding=None) for task in tasks}
         self._never_began: set[str] = set()
 
     def __iter__(self) -> Iterator[Task]:
@@ -75,6 +76,18 @@ class TaskView:
         self._tasks[name] = changed
         return changed != task
 
+    def mark_not_responding(self, name: str, since: str, stack: str) -> bool:
+        """A task runs on though it was asked to stop at `since`: known until its state changes. Whether it is new.
+
+        One that is known keeps its `since`.
+        """
+        task = self._tasks.get(name)
+        if task is None or task.state not in _BEGINS:
+            return False
+        before = task.not_responding
+        self._tasks[name] = replace(task, not_responding=NotResponding(before.since if before else since, stack))
+        return before is None
+
     def _hides(self, name: str, state: str, failure: Mapping[str, Any] | None) -> bool:
         """A task that was stopped before it did anything is pending still, though TaskFlow calls it failed."""
         if state == "failure" and failure is not None and NOT_STARTED in failure["exc_type_names"]:
@@ -95,6 +108,7 @@ def _moved(task: Task, state: str, failure: Mapping[str, Any] | None, at: str) -
         progress={"success": 1.0, "reverted": 0.0}.get(state, task.progress),
         finished_at=at if state in _ENDS else None,
         error=error_of(task.name, failure) if failure else task.error,
+        not_responding=None,
     )
 
 
@@ -132,6 +146,12 @@ def _plain(detail: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Task, ...]:
     """Tasks as the record stored them."""
-    return tuple(
-        Task(**{**task, "error": TaskError(**task["error"]) if task["error"] else None}) for task in stored
-    )
+    return tuple(Task(**{**task, **_values(task)}) for task in stored)
+
+
+def _values(stored: Mapping[str, Any]) -> dict[str, Any]:
+    error, not_responding = stored["error"], stored.get("not_responding")
+    return {
+        "error": TaskError(**error) if error else None,
+        "not_responding": NotResponding(**not_responding) if not_responding else None,
+    }

@@ -9,24 +9,26 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from jobboard import history
+from jobboard import history, removal
 from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
 from jobboard.dispatch.opening import open_records
-from jobboard.errors import Refused, Unreachable
+from jobboard.errors import NoSuchJob, Refused, Unreachable
 from jobboard.models import ConductorRow, HistoryLine, Job, NewJob, Task
-from jobboard.records import Posted, Records
+from jobboard.records import MASK, Answer, Posted, Records
 from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
 from jobboard.states import CURRENT, ENDED, State
 from poster import stats as statistics
-from poster.errors import InvalidJobs, Malformed, WaitTimedOut
+from poster.cancel_plan import CancelPlan, plan_of
+from poster.errors import InvalidJobs, Malformed, NoSuchFlowOrJob, WaitTimedOut
+from poster.graph import Graph, graph_in_a_line, graph_of_flow, graph_of_job
 from poster.patience import PATIENCE_S, patiently
 from poster.post_request import PostRequest, new_job
 from poster.why_waiting import explained
@@ -176,9 +178,92 @@ class Client:
             return found
         return self._records.cancel(job, by=self.by, reason=reason)
 
-    def retry(self, job: str) -> Job:
-        """Begin a new attempt of a failed or cancelled job. Raises `NoSuchJob`, `Refused`."""
-        return self._records.retry(job, by=self.by)
+    def cancel_many(self, jobs: Sequence[str], reason: str | None = None) -> builtins.list[Answer]:
+        """Cancel jobs: for each, in their order, the job as it then stands, or why it cannot be cancelled.
+
+        Durable, like `cancel`; one that is refused stops no other. Raises `Unreachable`.
+        """
+        before = self.database.now()
+        try:
+            return self._records.cancel_many(jobs, by=self.by, reason=reason)
+        except Unreachable as error:
+            LOG.info("the answer to a cancel of %d jobs is lost, asking again: %s", len(jobs), error)
+        return [patiently(partial(self._answered_again, job, reason, before)) for job in jobs]
+
+    def _answered_again(self, job: str, reason: str | None, before: datetime) -> Answer:
+        try:
+            return self._cancel_again(job, reason, before)
+        except (NoSuchJob, Refused) as error:
+            return error
+
+    def plan_cancel(self, job: str) -> CancelPlan:
+        """What a cancel now would revert, what cannot be undone, what has not begun. Changes nothing.
+
+        Raises `NoSuchJob`, and `Refused` where the cancel would be.
+        """
+        return plan_of(self.show(job))
+
+    def retry(self, job: str, changes: Mapping[str, Any] | None = None) -> Job:
+        """Begin a new attempt of a failed or cancelled job; one that kept its results goes on at the failed task.
+
+        `changes` are arguments that the new attempt has others of. Raises `NoSuchJob`, `Refused`, and with
+        changes `NoSuchFlow`, `InvalidArguments`; nothing is changed then.
+        """
+        if not changes:
+            self._check_structure(job)
+            return self._records.retry(job, by=self.by)
+        flow, arguments = self._records.arguments(job)
+        spec = self.flow(flow)
+        shown = {name: MASK if name in spec.secrets else value for name, value in changes.items()}
+        return self._records.retry(
+            job, by=self.by, arguments=spec.as_json({**arguments, **changes}), changed=shown
+        )
+
+    def _check_structure(self, job: str) -> None:
+        """Refuse to let an attempt go on whose flow has another structure now: its tasks cannot be matched."""
+        found = self._records.get(job)
+        goes_on = found.state is State.PAUSED or (found.state is State.FAILED and found.kept)
+        stored = self._records.fingerprint(job) if goes_on else None
+        if stored is None or found.flow not in self.registry:
+            return
+        from poster.flow_change import fingerprint_of
+
+        now = fingerprint_of(self.flow(found.flow), self._records.arguments(job)[1])
+        if now is not None and now != stored:
+            raise Refused(
+                job,
+                found.state,
+                f"the structure of flow {found.flow} has changed since this attempt began: "
+                "bring the old one back where conductors run, then resume, retry or cancel it",
+            )
+
+    def cleanup(self, job: str) -> Job:
+        """Have reverts that failed run again, then those that never ran. Raises `NoSuchJob`, `Refused`."""
+        return self._records.cleanup(job, by=self.by)
+
+    def force_retry(self, job: str, reason: str) -> Job:
+        """Give the effects of reverts that failed up, and begin a new attempt. Raises `NoSuchJob`, `Refused`."""
+        return self._records.force(job, by=self.by, reason=reason)
+
+    def pause(self, job: str) -> Job:
+        """Stop a job between two tasks, and keep its results. Raises `NoSuchJob`, `Refused`."""
+        return self._records.pause(job, by=self.by)
+
+    def resume(self, job: str) -> Job:
+        """Let a paused job go on at its next task. Raises `NoSuchJob`, and `Refused`, also if its flow changed."""
+        self._check_structure(job)
+        return self._records.resume(job, by=self.by)
+
+    def delete(self, job: str, reason: str | None = None, *, force: bool = False) -> Job | None:
+        """Remove a job with its history; None when it is gone. One that runs is cancelled first, and goes then.
+
+        `force`: also one whose revert failed. Raises `NoSuchJob`, `Refused`.
+        """
+        return self._records.delete(job, by=self.by, reason=reason, force=force)
+
+    def purge(self, older_than_s: float) -> int:
+        """Remove the jobs that completed, failed or were cancelled so long ago; how many. Blocks until done."""
+        return removal.purge(self.database, older_than_s)
 
     # Reading
 
@@ -195,6 +280,20 @@ class Client:
         found = self._records.get(job)
         found = explained(found, self.conductors() if _wants_reason(found) else (), self.database.now())
         return found if found.tasks else replace(found, tasks=self._tasks_of(found))
+
+    def graph(self, flow_or_job: str) -> Graph:
+        """The graph of the flow of this name; else of the one job whose id begins so, with its tasks' states.
+
+        Raises `NoSuchFlowOrJob`, `AmbiguousJob`, and `GraphNotKnown` for a flow that depends on arguments
+        which only a job has. A job is always drawn: if its flow cannot be made here, from its record.
+        """
+        from flows.errors import FlowsError
+
+        try:
+            spec = self.flow(flow_or_job)
+        except FlowsError as no_flow:
+            return self._graph_of_job(self._job_if_no_flow(flow_or_job, no_flow))
+        return graph_of_flow(spec.name, spec.graph())
 
     def result(self, job: str) -> dict[str, Any]:
         """What the tasks of a completed job provide, by name. Raises `NoSuchJob`, `Refused`."""
@@ -218,12 +317,15 @@ class Client:
         """Jobs, newest first. `before` is the id of the last one of the page before."""
         return self._records.list(states=states, flow=flow, since=since, before=before, limit=limit)
 
+    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> builtins.list[str]:
+        """The ids of all such jobs as of now, oldest first."""
+        return self._records.matching(states=states, flow=flow)
+
     def explained(self, jobs: Iterable[Job]) -> builtins.list[Job]:
-        """The same jobs; pending ones say what they wait for, if it is not just their turn."""
+        """The same jobs; those that do not go on say what they wait for, if it is not just their turn."""
         found = list(jobs)
-        if not any(map(_wants_reason, found)):
-            return found
-        conductors, now = self.conductors(), self.database.now()
+        conductors = self.conductors() if any(map(_wants_reason, found)) else ()
+        now = self.database.now()
         return [explained(job, conductors, now) for job in found]
 
     def history(self, job: str) -> builtins.list[HistoryLine]:
@@ -290,6 +392,19 @@ class Client:
     def _ended(self, jobs: Sequence[str]) -> builtins.list[Job]:
         states = self._records.states(jobs)
         return self._records.get_many([job for job in jobs if states[job] in ENDED])
+
+    def watch_each(self, jobs: Iterable[str], timeout_s: float | None = None) -> Iterator[Job]:
+        """Each job now, and again after each change, until all have ended. Raises as `wait_each`."""
+        left = list(dict.fromkeys(jobs))
+        seen: dict[str, Job] = {}
+        for patience_s in self._looks(_WATCH_POLL_S, timeout_s):
+            found = patiently(partial(self._records.get_many, left), patience_s)
+            yield from (job for job in found if seen.get(job.id) != job)
+            seen = {job.id: job for job in found}
+            left = [job.id for job in found if job.state not in ENDED]
+            if not left:
+                return
+        raise WaitTimedOut(left, timeout_s or 0.0)
 
     def watch(self, job: str) -> Iterator[Job]:
         """The job now, and again after each change, until it has ended."""
@@ -362,6 +477,26 @@ class Client:
         while page := history.read(self.database, job, kinds=wanted, after=after, limit=_PAGE):
             yield from page
             after = page[-1].seq
+
+    def _job_if_no_flow(self, prefix: str, no_flow: Exception) -> str:
+        from flows.errors import NoSuchFlow
+
+        try:
+            return self.resolve(prefix)
+        except NoSuchJob as no_job:
+            if not isinstance(no_flow, NoSuchFlow):
+                raise no_flow from None
+            raise NoSuchFlowOrJob(f"{no_flow}; {no_job}") from None
+
+    def _graph_of_job(self, job: str) -> Graph:
+        from flows.errors import FlowsError
+
+        found = self.get(job)
+        try:
+            graph = self.flow(found.flow).graph(self._records.arguments(job)[1])
+        except FlowsError as error:
+            return graph_in_a_line(found, str(error))
+        return graph_of_job(found, graph)
 
     def _now(self) -> datetime:
         return self.database.now()

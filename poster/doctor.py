@@ -1,4 +1,4 @@
-"""Looks whether all that Countermand needs is there: settings, flows, database, board, conductors."""
+"""Looks whether all that Countermand needs is there: settings, flows, database, board, conductors, tasks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from jobboard.errors import JobboardError, Unreachable
+from jobboard.states import UNDOING
 
 if TYPE_CHECKING:
     from jobboard.database import Database
+    from jobboard.models import Job, Task
     from jobboard.settings import Settings
     from poster.client import Client
 
@@ -24,6 +26,7 @@ UNREACHABLE: Final = "unreachable"
 MASK: Final = "********"
 _PASSWORD: Final = re.compile(r"(//[^:/@]*:).*@")
 _PASSWORD_OPTION: Final = re.compile(r"(password=)[^&]*")
+_PAGE: Final = 1000
 _TASKFLOW_TABLES: Final = ("logbooks", "flowdetails", "atomdetails")
 
 
@@ -67,6 +70,7 @@ def examine(client: Client) -> Report:
             _guarded("schema", lambda: _schema(client.database)),
             _guarded("jobboard", lambda: _board(client)),
             _guarded("conductors", lambda: _conductors(client)),
+            _guarded("tasks", lambda: _tasks(client)),
         ]
     return Report(tuple(_settings(client.settings)), tuple(checks), _versions())
 
@@ -146,6 +150,23 @@ def _conductors(client: Client) -> tuple[str, str]:
         return WARNING, "none is alive: start one with `conductor run`"
     names = ", ".join(row.name for row in alive)
     return OK, f"{len(alive)} alive with {sum(row.slots for row in alive)} slots: {names}"
+
+
+def _tasks(client: Client) -> tuple[str, str]:
+    stuck = [_stuck(job, task) for job in _undoing(client) for task in job.tasks if task.not_responding]
+    return (WARNING, "; ".join(stuck)) if stuck else (OK, "none goes on though its job is to stop")
+
+
+def _stuck(job: Job, task: Task) -> str:
+    said = f"job {job.id}: task {task.name} does not respond to its interruption"
+    return f"{said}: restart conductor {job.conductor}, the job is then only reverted"
+
+
+def _undoing(client: Client) -> Iterator[Job]:
+    last = None
+    while page := client.list(states=UNDOING, before=last, limit=_PAGE):
+        yield from page
+        last = page[-1].id
 
 
 def _versions() -> dict[str, str]:

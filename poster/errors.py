@@ -4,6 +4,7 @@ PosterError
 ├── InvalidJson       a document is not the JSON that is wanted
 ├── InvalidRequest    a request has fields that do not fit: all of them are named at once
 ├── InvalidJobs       some of many jobs cannot be posted, so none was
+├── NoSuchFlowOrJob   a word is neither a flow's name nor the beginning of a job's id
 └── WaitTimedOut      jobs have not ended in the time one was willing to wait
 """
 
@@ -51,6 +52,10 @@ class InvalidJobs(PosterError):
         if len(self.malformed) > _SHOWN:
             shown.append(f"… and {len(self.malformed) - _SHOWN} more")
         super().__init__(f"{len(self.malformed)} job(s) cannot be posted, so none was:\n" + "\n".join(shown))
+
+
+class NoSuchFlowOrJob(PosterError):
+    """A word is neither a flow's name nor the beginning of a job's id."""
 
 
 class WaitTimedOut(PosterError):

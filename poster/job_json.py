@@ -1,4 +1,4 @@
-"""What the poster gives out as JSON: jobs, lines of history, conductors, flows. Pure.
+"""What the poster gives out as JSON: jobs, lines of history, conductors, flows, graphs. Pure.
 
 Fields stand in the order of the documentation. Times are ISO 8601 in UTC, with microseconds and `Z`.
 """
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flows.registry import FlowSpec
     from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, Task, TaskError
     from poster.doctor import Report
+    from poster.graph import Graph, Node
     from poster.stats import Stats
 
 Document = dict[str, Any]
@@ -108,6 +109,15 @@ def flow_document(spec: FlowSpec) -> Document:
     }
 
 
+def graph_document(graph: Graph) -> Document:
+    """The graph of a flow or job. Only nodes whose state is known have one."""
+    return {
+        "name": graph.name,
+        "nodes": [_node(node) for node in graph.nodes],
+        "edges": [list(edge) for edge in graph.edges],
+    }
+
+
 def stats_document(stats: Stats) -> Document:
     """Numbers over all jobs and conductors."""
     return {
@@ -131,7 +141,7 @@ def report_document(report: Report) -> Document:
 
 
 def _task(task: Task) -> Document:
-    return {
+    document = {
         "name": task.name,
         "state": task.state,
         "progress": task.progress,
@@ -140,6 +150,16 @@ def _task(task: Task) -> Document:
         "finished_at": _again(task.finished_at),
         "error": _error(task.error),
     }
+    if task.not_responding is None:
+        return document
+    return document | {
+        "not_responding": {"since": _again(task.not_responding.since), "stack": task.not_responding.stack}
+    }
+
+
+def _node(node: Node) -> Document:
+    state = {} if node.state is None else {"state": node.state}
+    return {"name": node.name, "kind": node.kind, **state, "irreversible": node.irreversible}
 
 
 def _again(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Why a pending job waits, when its record does not say. Pure."""
+"""What a job waits for that does not go on, when its record does not say. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobboard.models import ConductorRow, Job
-from jobboard.states import State
+from jobboard.states import UNDOING, State
 
 
 def explained(job: Job, conductors: Iterable[ConductorRow], now: datetime) -> Job:
-    """`job` with a reason, if it is pending, has none, and there is one."""
-    if job.state is not State.PENDING or job.reason is not None:
+    """`job` with a reason, if it is pending or is being undone, has none, and there is one."""
+    if job.reason is not None:
         return job
-    return replace(job, reason=why_waiting(job, conductors, now))
+    if job.state is State.PENDING:
+        return replace(job, reason=why_waiting(job, conductors, now))
+    return replace(job, reason=why_not_stopped(job)) if job.state in UNDOING else job
 
 
 def why_waiting(job: Job, conductors: Iterable[ConductorRow], now: datetime) -> str | None:
@@ -27,3 +29,13 @@ def why_waiting(job: Job, conductors: Iterable[ConductorRow], now: datetime) -> 
     if not any(job.flow in row.flows for row in alive):
         return f"waits: no live conductor knows the flow {job.flow}"
     return None
+
+
+def why_not_stopped(job: Job) -> str | None:
+    """Which tasks hold up a job that is to stop; None if none does."""
+    names = [task.name for task in job.tasks if task.not_responding]
+    if not names:
+        return None
+    if len(names) == 1:
+        return f"task {names[0]} does not respond to its interruption"
+    return f"tasks {', '.join(names)} do not respond to their interruption"

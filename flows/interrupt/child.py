@@ -29,6 +29,7 @@ from taskflow.types import notifier
 from flows.cancel_token import CancelToken
 from flows.discovery import load_flows
 from flows.errors import Interrupted, InvalidFlow, TaskError
+from flows.printed import Printed
 from flows.run_context import RunContext, TaskReport
 
 if TYPE_CHECKING:
@@ -322,23 +323,20 @@ class _Voice:
 class _Lines(io.TextIOBase):
     """A standard stream whose lines go to the job's log."""
 
+    encoding = "utf-8"
+
     def __init__(self, voice: _Voice, name: str) -> None:
-        self._voice = voice
-        self._name = name
-        self._rest = ""
+        self._printed = Printed(lambda line: voice.say("log", logging.INFO, name, line))
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._voice.say("log", logging.INFO, self._name, line)
+        self._printed.write(text)
         return len(text)
 
     def close(self) -> None:
-        if self._rest:
-            self.write("\n")
+        self._printed.close()
         super().close()
 
 

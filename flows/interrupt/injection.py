@@ -4,24 +4,27 @@ CPython's `PyThreadState_SetAsyncExc` raises an exception in a thread between tw
 dangerous: the exception may come when the code has ended already, and hit whatever the thread does next; it may
 get lost in a `__del__`. So here it is sent only through a window that is open exactly while the code runs, taken
 back when the window closes, and sent again until it is seen to have arrived. It is not sent while the thread
-takes or gives back a lock of logging, threading or the import system, which would stay locked for everyone.
+takes or gives back a lock of logging, threading or the import system, which would stay locked for everyone, nor in
+a weak reference's callback.
 
 It cannot interrupt a C call that does not return, such as a long `time.sleep`: it waits for it.
 """
 
 from __future__ import annotations
 
+import _weakrefset
 import contextlib
 import ctypes
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted
-from flows.interrupt.frames import frames
+from flows.frames import frames
 
 _RESEND_S: Final = 0.02
 _AGAIN_S: Final = 3.0  # after it has arrived: a `finally` block may take its time
@@ -36,6 +39,7 @@ _here = threading.local()
 # Where the standard library takes a lock that no `finally` gives back yet, or is about to give it back.
 _IMPORTING: Final = "<frozen importlib._bootstrap>"
 _LOCKING_FILES: Final = frozenset({logging.__file__, threading.__file__})
+_CALLBACK_FILES: Final = frozenset({_weakrefset.__file__, weakref.__file__})
 _LOCKING: Final = frozenset(
     {"acquire", "release", "handle", "__enter__", "__exit__", "_acquire_restore", "_release_save"}
     | {"_acquireLock", "_releaseLock"}
@@ -83,7 +87,7 @@ class _Window:
         with self._lock:
             if self._thread is None:
                 return
-            if _is_locking(self._thread):
+            if _is_no_place(self._thread):
                 return
             if self.arrived_s is None or time.monotonic() - self.arrived_s > _AGAIN_S:
                 self.arrived_s = None
@@ -152,11 +156,13 @@ def sheltered() -> Iterator[None]:
         window.open()
 
 
-def _is_locking(thread: int) -> bool:
+def _is_no_place(thread: int) -> bool:
     frame = frames().get(thread)
     if frame is None:
         return False
     code = frame.f_code
+    if code.co_filename in _CALLBACK_FILES:
+        return True  # the interpreter would write the interruption to standard error, and go on
     return code.co_filename == _IMPORTING or (code.co_filename in _LOCKING_FILES and code.co_name in _LOCKING)
 
 

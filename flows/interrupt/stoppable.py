@@ -13,7 +13,7 @@ from flows.errors import Interrupted
 from flows.interrupt.child import Ears, run_in_child
 from flows.interrupt.coroutine import run_coroutine
 from flows.interrupt.injection import run_injectable
-from flows.run_context import TaskReport
+from flows.run_context import TaskReport, awaits
 
 LOG = logging.getLogger(__name__)
 
@@ -77,7 +77,10 @@ def _run(
     if task.interrupt == "process":
         return run_in_child(task, arguments, token, _ears(task), task.kill_after, interrupting)
     result = run_injectable(code, token, interrupting) if task.interrupt == "thread" else code()
-    return run_coroutine(result, token, interrupting) if inspect.iscoroutine(result) else result
+    if not inspect.iscoroutine(result):
+        return result
+    awaits(result)
+    return run_coroutine(result, token, interrupting)
 
 
 def to_its_end(code: Callable[[], Any]) -> Any:

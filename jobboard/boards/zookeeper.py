@@ -198,7 +198,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
 
     @property
     def _is_interrupted(self) -> bool:
-        """Is TaskFlow still to be told that the connection is back? The client itself knows it a moment earlier."""
+        """Does TaskFlow still take the connection for lost? The client knows a moment earlier that it is back."""
         return bool(self._last_states) and self._last_states[0] in self.NO_FETCH_STATES
 
     def _fetch_jobs(self, ensure_fresh: bool = False) -> list[ZookeeperJob]:

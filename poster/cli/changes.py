@@ -48,9 +48,13 @@ def changes(before: Job | None, after: Job, now: datetime) -> list[Change]:
 def _of_task(before: Task | None, after: Task, now: datetime) -> Change | None:
     if before is None and after.state == "pending":
         return None
-    if before is not None and before.state == after.state and not _went_on(before, after):
+    if before is not None and before.state == after.state and not _is_worth_a_line(before, after):
         return None
     return Change(_task_when(after, now), after.name, after.state, ", ".join(_said(after, now)))
+
+
+def _is_worth_a_line(before: Task, after: Task) -> bool:
+    return _went_on(before, after) or (after.not_responding is not None and before.not_responding is None)
 
 
 def _went_on(before: Task, after: Task) -> bool:
@@ -65,6 +69,8 @@ def _tenth(task: Task) -> int:
 
 
 def _said(task: Task, now: datetime) -> Iterator[str]:
+    if task.not_responding:
+        yield words.not_responding(task, now)
     if task.state == "running" and task.progress:
         yield words.percent(task.progress)
     if task.state in _MOVES and task.detail:
@@ -78,7 +84,7 @@ def _said(task: Task, now: datetime) -> Iterator[str]:
 def _task_when(task: Task, now: datetime) -> datetime:
     if task.finished_at:
         return datetime.fromisoformat(task.finished_at)
-    begins = task.state == "running" and not task.progress and task.started_at
+    begins = task.state == "running" and not task.progress and not task.not_responding
     return datetime.fromisoformat(task.started_at) if begins and task.started_at else now
 
 

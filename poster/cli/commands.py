@@ -31,12 +31,17 @@ COMMANDS: Final = {
     "wait": LazyCommand("wait:wait", "Wait until jobs have ended."),
     "cancel": LazyCommand("cancel:cancel", "Cancel jobs, and revert what they did."),
     "retry": LazyCommand("retry:retry", "Begin a new attempt of failed or cancelled jobs."),
+    "pause": LazyCommand("pause:pause", "Stop jobs between two tasks, results kept."),
+    "resume": LazyCommand("pause:resume", "Let paused jobs go on at their next task."),
+    "delete": LazyCommand("delete:delete", "Remove jobs with all that is stored of them."),
+    "purge": LazyCommand("delete:purge", "Remove jobs that ended long ago."),
     "result": LazyCommand("result:result", "Show the results of a completed job."),
     "history": LazyCommand("history:history", "Show what happened to a job, line by line."),
     "logs": LazyCommand("history:logs", "Show what a job's tasks logged."),
+    "graph": LazyCommand("graph:graph", "Draw the graph of a flow, or of a job with its tasks' states."),
     "stats": LazyCommand("stats:stats", "Count jobs by state and flow."),
     "conductors": LazyCommand("conductors:conductors", "Show the conductors and what they run."),
-    "doctor": LazyCommand("doctor:doctor", "Check settings, flows, database, board, conductors."),
+    "doctor": LazyCommand("doctor:doctor", "Check settings, flows, database, board, conductors, tasks."),
     "completion": LazyCommand("shell:shell_completion", "Print a script for a shell's completion."),
 }
 """A test holds the sentences against the functions' own."""

@@ -32,6 +32,11 @@ def jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[C
     return _asked(ctx, lambda client: _jobs(client, incomplete))
 
 
+def flows_and_jobs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of flows, and ids of the newest jobs. Flows are found without a database, too."""
+    return [*flows(ctx, param, incomplete), *jobs(ctx, param, incomplete)]
+
+
 def _flows(client: Client, incomplete: str) -> Iterable[CompletionItem]:
     for spec in client.flows():
         if spec.name.startswith(incomplete):

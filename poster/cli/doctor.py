@@ -15,7 +15,7 @@ _CODES: Final = {"unreachable": exit_codes.UNREACHABLE, "error": exit_codes.WRON
 
 
 def doctor() -> int:
-    """Check settings, flows, database, board, conductors.
+    """Check settings, flows, database, board, conductors, tasks.
 
     Ends with 0 if nothing is wrong, 4 if a server cannot be reached, 2 if something else is wrong.
 

@@ -18,6 +18,7 @@ _CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (jobboard_errors.Unreachable, exit_codes.UNREACHABLE),
     (jobboard_errors.DatabaseTooNew, exit_codes.UNREACHABLE),
     (poster_errors.WaitTimedOut, exit_codes.WAIT_TIMED_OUT),
+    (poster_errors.NoSuchFlowOrJob, exit_codes.NOT_FOUND),
     (poster_errors.PosterError, exit_codes.WRONG_USAGE),
 )
 

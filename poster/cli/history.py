@@ -39,7 +39,7 @@ def history(job: str) -> int:
         out.document([history_document(line) for line in lines])
     else:
         head = ("TIME", "ATTEMPT", "WHAT", "STATE", "WHO", "WHY")
-        out.table(head, [_row(out, line) for line in lines])
+        out.table(head, [_row(out, line) for line in lines], under=_stacks(lines))
     return DONE
 
 
@@ -69,6 +69,13 @@ def _row(out: Output, line: HistoryLine) -> tuple[Part, ...]:
     what: Part = line.task if line.kind == "task" and line.task else dim("job")
     why = line.message or ""
     return dim(words.moment_ms(line.at)), f"{line.attempt}", what, out.state(line.state or ""), line.by or "", why
+
+
+def _stacks(lines: Iterable[HistoryLine]) -> dict[int, str]:
+    """Where tasks were that did not respond, by the numbers of the lines that say so."""
+    return {
+        number: str(line.data["stack"]) for number, line in enumerate(lines) if line.data and "stack" in line.data
+    }
 
 
 def _print(out: Output, lines: Iterable[HistoryLine]) -> None:

@@ -75,7 +75,7 @@ def jobs_picture(jobs: Iterable[Job], now: datetime) -> RenderableType:
     """Jobs: a line each."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for job in jobs:
-        running = ", ".join(task.name for task in job.tasks if task.state in ("running", "reverting"))
+        running = ", ".join(_at_work(task) for task in job.tasks if task.state in ("running", "reverting"))
         table.add_row(
             Text(job.id),
             _state(job.state),
@@ -86,6 +86,10 @@ def jobs_picture(jobs: Iterable[Job], now: datetime) -> RenderableType:
             Text(words.clean(words.end_of(job) or running), style="dim", overflow="ellipsis", no_wrap=True),
         )
     return table if table.row_count else Text("nothing runs now", style="dim")
+
+
+def _at_work(task: Task) -> str:
+    return f"{task.name} (not responding)" if task.not_responding else task.name
 
 
 def _head(job: Job, now: datetime) -> Text:
@@ -107,9 +111,15 @@ def _tasks(tasks: Iterable[Task], now: datetime) -> Table:
             _task_bar(task),
             Text(_far(task), justify="right"),
             Text(words.task_took(task, now), style="dim", justify="right"),
-            Text(words.clean(words.detail(task.detail)), style="dim", overflow="ellipsis", no_wrap=True),
+            _said(task, now),
         )
     return table
+
+
+def _said(task: Task, now: datetime) -> Text:
+    stuck = words.not_responding(task, now)
+    style = words.COLOURS["not_responding"] if stuck else "dim"
+    return Text(words.clean(stuck or words.detail(task.detail)), style=style, overflow="ellipsis", no_wrap=True)
 
 
 def _far(task: Task) -> str:

@@ -41,6 +41,11 @@ def accepted(job: Job) -> Result:
     return Result(job.id, exit_codes.DONE, str(job.state))
 
 
+def answered(given: str, answer: Job | JobboardError) -> Result:
+    """What became of one of many requests that were made at once."""
+    return refused(given, answer) if isinstance(answer, JobboardError) else accepted(answer)
+
+
 def ended(job: Job, code: int) -> Result:
     """A job that was awaited. What did not end as wished says why."""
     error = None if code == exit_codes.DONE else (words.end_of(job) or f"it ended {job.state}")
@@ -55,8 +60,8 @@ def refused(given: str, error: JobboardError) -> Result:
     return Result(given, code, error=str(error))
 
 
-def on_each(client: Client, given: Iterable[str], act: Callable[[str], Job]) -> Iterator[Result]:
-    """`act` on the id of each of `given` (ids or unique prefixes).
+def on_each(client: Client, given: Iterable[str], act: Callable[[str], Job | None]) -> Iterator[Result]:
+    """`act` on the id of each of `given` (ids or unique prefixes); what it gives None for is gone.
 
     Once the database cannot be reached it is not asked again: the rest has that error too.
     """
@@ -65,7 +70,9 @@ def on_each(client: Client, given: Iterable[str], act: Callable[[str], Job]) -> 
         try:
             if away is not None:
                 raise away
-            yield accepted(act(client.resolve(one)))
+            found = client.resolve(one)
+            job = act(found)
+            yield accepted(job) if job is not None else Result(found, exit_codes.DONE, "deleted")
         except JobboardError as error:
             away = error if isinstance(error, Unreachable) else away
             yield refused(one, error)

@@ -142,11 +142,22 @@ def job_argument(function: Decorated) -> Decorated:
     return click.argument("job", shell_complete=completion.jobs)(function)
 
 
-def jobs_argument(function: Decorated) -> Decorated:
-    """JOB…: one or more."""
-    return click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=completion.jobs)(
-        function
-    )
+def jobs_argument(*, required: bool = True) -> Callable[[Decorated], Decorated]:
+    """JOB…: one or more; none, too, where they can be named in another way."""
+    return click.argument("jobs", metavar="JOB...", nargs=-1, required=required, shell_complete=completion.jobs)
+
+
+def name_values(words: tuple[str, ...]) -> dict[str, str]:
+    """Words NAME=VALUE, by name."""
+    texts: dict[str, str] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"{word!r} is no argument: wants NAME=VALUE")
+        if name in texts:
+            raise click.UsageError(f"{name} is given twice")
+        texts[name] = text
+    return texts
 
 
 def wait_options(function: Decorated) -> Decorated:

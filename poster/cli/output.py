@@ -14,6 +14,8 @@ import click
 from poster.cli import words
 
 GAP: Final = "  "
+_UNDER: Final = "    "
+_NOTHING: Final[Mapping[int, str]] = {}
 
 
 class Styled(NamedTuple):
@@ -68,15 +70,26 @@ class Output:
         click.echo("".join(self._paint(part) for part in parts).rstrip(), color=self.colour)
         sys.stdout.flush()
 
-    def table(self, head: Sequence[str], rows: Iterable[Sequence[Part]], indent: str = "") -> None:
-        """Columns under a head (none if it is empty), aligned. On a terminal the last is cut at its edge."""
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Iterable[Sequence[Part]],
+        indent: str = "",
+        under: Mapping[int, str] = _NOTHING,
+    ) -> None:
+        """Columns under a head (none if it is empty), aligned. On a terminal the last is cut at its edge.
+
+        `under` holds lines of text to stand, indented, under the rows with these numbers.
+        """
         body = [[_styled(part) for part in row] for row in rows]
-        lines = [[dim(title) for title in head], *body] if head else body
-        if not body:
-            return
-        widths = [max(len(cell.text) for cell in column) for column in zip(*lines, strict=True)]
-        for cells in lines:
+        titles = [[dim(title) for title in head]] if head and body else []
+        widths = [max(len(cell.text) for cell in column) for column in zip(*titles, *body, strict=True)]
+        for cells in titles:
             self._row(cells, widths, indent)
+        for number, cells in enumerate(body):
+            self._row(cells, widths, indent)
+            for line in under.get(number, "").splitlines():
+                self.line(indent, _UNDER, dim(line))
 
     def fields(self, values: Mapping[str, Part | None], indent: str = "") -> None:
         """Names and values, those without a value left out."""

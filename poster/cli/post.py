@@ -15,7 +15,7 @@ from poster.cli import completion, session
 from poster.cli.awaiting import await_ends
 from poster.cli.exit_codes import DONE
 from poster.cli.many import Result, finish
-from poster.cli.options import DURATION, wait_options
+from poster.cli.options import DURATION, name_values, wait_options
 from poster.cli.output import Output, say
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _post_one(
 ) -> str:
     from poster.post_request import from_json
 
-    texts = _texts(words)
+    texts = name_values(words)
     arguments = _read_object(args_file) if args_file else {}
     spec = client.flow(flow or "")
     return client.post(from_json({"flow": spec.name, "arguments": arguments | spec.from_text(texts), **limits}))
@@ -109,18 +109,6 @@ def _post_file(client: Client, file: str, limits: Mapping[str, Any]) -> list[str
     with _opened(file) as lines:
         requests, malformed = read_lines(lines, limits)
     return [posted.id for posted in client.post_many(requests, malformed)]
-
-
-def _texts(words: tuple[str, ...]) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise click.UsageError(f"{word!r} is no argument: wants NAME=VALUE")
-        if name in texts:
-            raise click.UsageError(f"{name} is given twice")
-        texts[name] = text
-    return texts
 
 
 def _read_object(file: str) -> dict[str, Any]:

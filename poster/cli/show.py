@@ -100,7 +100,8 @@ def _print_tasks(out: Output, job: Job, now: datetime) -> None:
         return
     out.line()
     out.line(bold("tasks"))
-    out.table((), [_task_row(out, task, now) for task in job.tasks], indent="  ")
+    stacks = {number: task.not_responding.stack for number, task in enumerate(job.tasks) if task.not_responding}
+    out.table((), [_task_row(out, task, now) for task in job.tasks], indent="  ", under=stacks)
     for task in job.tasks:
         if task.error:
             out.line("  ", Styled(words.error(task.error), "red"))
@@ -109,8 +110,11 @@ def _print_tasks(out: Output, job: Job, now: datetime) -> None:
 def _task_row(out: Output, task: Task, now: datetime) -> tuple[Part, ...]:
     at = " - ".join(words.clock(_parsed(time)) for time in (task.started_at, task.finished_at) if time)
     far = words.percent(task.progress) if task.state in ("running", "failure") else ""
-    marks = "  ".join(word for word in (words.detail(task.detail), "irreversible" * task.irreversible) if word)
-    return task.name, out.state(task.state), dim(at), f"{words.task_took(task, now):>10}", f"{far:>5}", dim(marks)
+    stuck = words.not_responding(task, now)
+    said = (stuck, words.detail(task.detail), "irreversible" * task.irreversible)
+    marks = "  ".join(word for word in said if word)
+    shown = Styled(marks, words.COLOURS["not_responding"]) if stuck else dim(marks)
+    return task.name, out.state(task.state), dim(at), f"{words.task_took(task, now):>10}", f"{far:>5}", shown
 
 
 def _parsed(text: str) -> datetime:
@@ -127,7 +131,7 @@ def _print_values(out: Output, title: str, values: dict[str, object]) -> None:
 
 
 def _print_hints(out: Output, job: Job) -> None:
-    hints = _HINTS[job.state]
+    hints = _KEPT if job.kept and job.state is State.FAILED else _HINTS[job.state]
     if hints:
         out.line()
         out.line(bold("next"))
@@ -143,11 +147,21 @@ _HINTS: Final[dict[State, tuple[tuple[str, str], ...]]] = {
     State.PENDING: (_WATCH, ("cancel", "take it back")),
     State.RUNNING: (_WATCH, _CANCEL),
     State.PAUSING: (_WATCH, _CANCEL),
-    State.PAUSED: (_CANCEL,),
+    State.PAUSED: (("resume", "go on at the next task"), _CANCEL),
     State.CANCELLING: (_WATCH,),
     State.REVERTING: (_WATCH, ("cancel", "let no automatic retry follow")),
     State.COMPLETED: (("result", "what its tasks provide"), _HISTORY),
     State.FAILED: (_RETRY, _HISTORY),
     State.CANCELLED: (_RETRY, _HISTORY),
-    State.REVERT_FAILED: (_HISTORY, ("logs", "what its tasks logged")),
+    State.REVERT_FAILED: (
+        _HISTORY,
+        ("retry --cleanup", "run the failed reverts again, then those that never ran"),
+        ("retry --force --reason T", "cleaned up by hand: begin a new attempt"),
+        ("delete --force --reason T", "cleaned up by hand: remove it"),
+    ),
 }
+_KEPT: Final = (
+    ("retry", "go on at the task that failed"),
+    ("cancel", "revert what it kept"),
+    _HISTORY,
+)

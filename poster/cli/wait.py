@@ -12,7 +12,7 @@ from poster.cli.many import finish, on_each, told
 from poster.cli.options import DURATION, jobs_argument
 
 
-@jobs_argument
+@jobs_argument()
 @click.option("--timeout", type=DURATION, metavar="D", help="Wait no longer than this; then 124.")
 def wait(jobs: tuple[str, ...], timeout: float | None) -> int:
     """Wait until jobs have ended.

@@ -24,8 +24,9 @@ ICONS: Final = {
     "failure": "✗",
     "reverted": "↶",
     "revert_failure": "!",
+    "not_responding": "!",
 }
-"""Of jobs' and tasks' states. The word always stands beside it."""
+"""Of jobs' and tasks' states, and of a task that does not respond. The word always stands beside it."""
 
 COLOURS: Final = {
     "running": "cyan",
@@ -40,6 +41,7 @@ COLOURS: Final = {
     "failure": "red",
     "revert_failed": "red",
     "revert_failure": "red",
+    "not_responding": "red",
 }
 
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
@@ -146,6 +148,14 @@ def task_took(task: Task, now: datetime) -> str:
         return ""
     end = datetime.fromisoformat(task.finished_at) if task.finished_at else now
     return took((end - datetime.fromisoformat(task.started_at)).total_seconds())
+
+
+def not_responding(task: Task, now: datetime) -> str:
+    """That a task goes on though its job is to stop, and for how long; nothing of one that does not."""
+    if task.not_responding is None:
+        return ""
+    since = datetime.fromisoformat(task.not_responding.since)
+    return f"not responding for {took((now - since).total_seconds())}"
 
 
 def value(given: Any) -> str:

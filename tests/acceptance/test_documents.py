@@ -55,11 +55,11 @@ def conductor(folder: Path) -> Iterator[None]:
 def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hello.py").write_text(block("python"))
     monkeypatch.setenv("COUNTERMAND_FLOWS", "hello.py")
-    target = tmp_path / "numbers.txt"
     with conductor(tmp_path):
-        posted = run("poster", "post", "hello", f"target={target}", "lines=1000", cwd=tmp_path)
+        posted = run("poster", "post", "hello", f"folder={tmp_path}", "lines=1000", cwd=tmp_path)
         assert posted.returncode == 0, posted.stderr
         job = posted.stdout.strip()
+        target = tmp_path / f"numbers-{job}.txt"
         until(target.exists, 20, "the job to begin")
         cancelled = run("poster", "cancel", job, "--reason", "wrong file", "--wait", cwd=tmp_path)
         assert cancelled.returncode == 0, cancelled.stderr

@@ -49,3 +49,18 @@ def work(log: Path, seconds: float = 0.0, stubborn: bool = False) -> Any:
     return linear_flow.Flow("work").add(
         Mark("first", provides="first"), Work("work", provides="work"), Mark("last", provides="last")
     )
+
+
+class Blocked(Mark):
+    """Cannot be undone as long as a file is there."""
+
+    def revert(self, log: Path, block: Path, **_kwargs: Any) -> None:
+        if block.exists():
+            raise OSError(f"{self.name} could not be undone while {block.name} is there")
+        self.note(log, "undid")
+
+
+@flow("blocked")
+def blocked(log: Path, block: Path, seconds: float = 30.0, stubborn: bool = False) -> Any:
+    """Its second step cannot be undone at once, so its first is not asked."""
+    return linear_flow.Flow("blocked").add(Mark("first"), Blocked("middle"), Work("work", provides="work"))

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from jobboard.journal import Journal
 from jobboard.models import PRIORITIES, HistoryLine, Job, NewJob, Task, TaskError
 from jobboard.records import MASK, Records
 from jobboard.schema import attempts, events, jobs, metadata, postings
+from jobboard.signals import Channel, Listener
 from jobboard.states import AT_REST, ENDED, Cause, State
 from tests.emptied import emptied
 from tests.servers import PostgreSQL
@@ -506,6 +508,26 @@ def claim(database: Database, *ids: str, name: str = "one") -> list[Any]:
     uuids = [row_of(database, job)["posting"] or "none" for job in ids]
     with database.write() as connection:
         return take(connection, database, Owner(name, f"host:1:{name}"), uuids, {})
+
+
+def test_who_claims_is_not_woken_for_a_job_that_a_conductor_has(postgresql_url):
+    with closing(open_database(postgresql_url)) as database, Listener(database) as listener:
+        records = Records(database, BOARD)
+        running, pending = post(records), post(records)
+        claim(database, running)
+        heard(listener)
+        records.cancel(running, by="bob")
+        assert heard(listener) == {Channel.CONTROL, Channel.CHANGE}
+        records.cancel(pending, by="bob")
+        assert heard(listener) == {*Channel}, "there may be room for the next now"
+
+
+def heard(listener: Listener) -> set[Channel]:
+    """All that was signalled so far: it comes with the commit, but not always at once."""
+    found = set(listener.wait(30))
+    while more := listener.wait(0.1):
+        found |= more
+    return found
 
 
 def test_each_claim_raises_the_epoch_and_says_so(database, records):

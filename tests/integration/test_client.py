@@ -326,6 +326,7 @@ class TestReading:
             "schema": "ok",
             "jobboard": "ok",
             "conductors": "warning",
+            "tasks": "ok",
         }
 
 

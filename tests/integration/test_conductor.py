@@ -385,6 +385,8 @@ def test_a_cancel_interrupts_what_runs_and_reverts_what_was_done(house):
     cancel = done.cancel
     assert (cancel.by, cancel.reason, cancel.reverted, cancel.total) == ("bob", "wrong file", 2, 2)
     assert cancel.requested_at <= cancel.delivered_at <= cancel.stopped_at <= done.finished_at
+    (ended,) = [line.at for line in house.lines(job, history.TASK) if (line.task, line.state) == ("b", "failure")]
+    assert cancel.stopped_at == ended, "it stopped when its last task had ended, not when that was stored"
     house.assert_at_rest(job)
     told = [(line.state, line.by, line.message) for line in house.lines(job)]
     assert told == [

@@ -22,6 +22,9 @@ from tests.integration.kinds import KINDS, Quick, Work
 from tests.servers import PostgreSQL
 from tests.waiting import until
 
+# An interruption may land where the interpreter only prints it, in a `__del__`; then it is sent again.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 S = State
 SLOTS = 8
 
@@ -80,9 +83,10 @@ class Case:
                 assert result == [1, 2, 3]
             else:
                 assert result.check(JobCancelled)
-            # Of two that fail at once TaskFlow names the one that it hears of first.
+            # Of two that fail at once TaskFlow names the one that it hears of first. In an unordered flow that
+            # may be one that had not begun.
             assert failures
-            assert set(failures) <= {"work", "other"}
+            assert set(failures) <= {"work", "other"} | ({"first"} if self.shape == "unordered" else set())
             assert all(failure.check(JobCancelled) for failure in failures.values())
 
 

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import pty
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import pytest
 import sqlalchemy as sa
@@ -26,16 +16,11 @@ from jobboard.conductors import Registration
 from jobboard.database import Database, open_database
 from jobboard.history import NewLine
 from jobboard.schema import jobs
-from jobboard.settings import read_settings
 from jobboard.signals import Channel, notify
 from jobboard.states import State
-from poster import Client, PostRequest
-from poster.cli import run
+from tests.integration.commands import NOWHERE, Poster, PosterHere, first_line, put
 from tests.waiting import until
 
-ROOT = Path(__file__).parents[2]
-FLOWS = str(ROOT / "tests" / "flows_for_tests.py")
-NOWHERE = "postgresql://ann:s3cret@127.0.0.1:1/x"
 TASKS = [
     {
         "name": "draft",
@@ -48,109 +33,6 @@ TASKS = [
         "irreversible": False,
     }
 ]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-
-class Poster:
-    """The command, with a database of its own."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.environment = {
-            **os.environ,
-            "COUNTERMAND_DATABASE_URL": url,
-            "COUNTERMAND_FLOWS": FLOWS,
-            "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "error::ResourceWarning",
-            "COLUMNS": "100",
-            "TERM": "xterm",
-        }
-
-    def __call__(self, *words: str, given: str | bytes = b"", **environment: str) -> Ran:
-        data = given.encode() if isinstance(given, str) else given
-        ran = subprocess.run(
-            [sys.executable, "-m", "poster", *words],
-            input=data,
-            capture_output=True,
-            env=self.environment | environment,
-            timeout=100,
-        )
-        return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
-
-    def post(self, name: str = "ann") -> str:
-        """Post a job without a process: most tests only need one to be there."""
-        with Client.open(read_settings({}, database_url=self.url, flows=FLOWS)) as client:
-            return client.post(PostRequest("greet", {"name": name}))
-
-    @contextmanager
-    def started(self, *words: str, **how: Any) -> Iterator[subprocess.Popen[bytes]]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "poster", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=self.environment,
-            **how,
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.communicate()
-
-    def on_terminal(self, *words: str, **environment: str) -> tuple[int, str]:
-        """Run it with a terminal as standard output; what it wrote there."""
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "poster", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=subprocess.PIPE,
-            env=self.environment | environment,
-        )
-        os.close(theirs)
-        written = b"".join(iter(lambda: _read(ours), b""))
-        os.close(ours)
-        process.communicate(timeout=60)
-        return process.returncode, written.decode()
-
-
-class PosterHere(Poster):
-    """The command in this process, without a start of half a second: for what it says, and not how it ends."""
-
-    def __call__(self, *words: str, given: str | bytes = b"", **environment: str) -> Ran:
-        assert not given
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            mock.patch.dict(os.environ, self.environment | environment),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            code = run(words)
-        return Ran(code, out.getvalue(), err.getvalue())
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # the other end is closed
-        return b""
 
 
 @pytest.fixture
@@ -168,18 +50,6 @@ def database(poster: Poster) -> Iterator[Database]:
     database = open_database(poster.url)
     yield database
     database.close()
-
-
-def put(database: Database, job: str, state: State, **columns: Any) -> None:
-    """Bring a record to a state, as a conductor would."""
-    with database.write() as connection:
-        connection.execute(sa.update(jobs).where(jobs.c.id == job).values(state=str(state), **columns))
-        notify(connection, Channel.CHANGE)
-
-
-def first_line(process: subprocess.Popen[bytes]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().decode()
 
 
 class TestPost:
@@ -729,7 +599,7 @@ class TestOverview:
         report = ran.json
         assert report["ok"] is True
         assert {check["name"] for check in report["checks"]} == {
-            *("flows", "database", "schema", "jobboard", "conductors"),
+            *("flows", "database", "schema", "jobboard", "conductors", "tasks"),
         }
         settings = {line["name"]: line for line in report["settings"]}
         assert settings["home"] == {"name": "home", "value": "/some/where", "origin": "--home"}

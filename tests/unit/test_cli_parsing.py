@@ -19,7 +19,7 @@ from jobboard.errors import (
     SettingError,
     Unreachable,
 )
-from jobboard.models import PRIORITIES, Cancel, Task, TaskError
+from jobboard.models import PRIORITIES, Cancel, NotResponding, Task, TaskError
 from jobboard.states import ENDED, State
 from poster.cli import exit_codes, words
 from poster.cli import poster as group
@@ -27,9 +27,8 @@ from poster.cli.changes import changes
 from poster.cli.commands import COMMANDS
 from poster.cli.ends import of_cancelled, of_ended
 from poster.cli.failures import code_of
-from poster.cli.options import Since
+from poster.cli.options import Since, name_values
 from poster.cli.output import Output, Styled
-from poster.cli.post import _texts
 from poster.durations import LONGEST_S, duration
 from poster.errors import InvalidJobs, InvalidJson, InvalidRequest, Malformed, WaitTimedOut
 from poster.post_request import PostRequest, from_json, read_lines
@@ -102,16 +101,16 @@ class TestSince:
 
 class TestArguments:
     def test_the_value_is_all_after_the_first_equals_sign(self):
-        assert _texts(("a=1", "b=x=y", "c=")) == {"a": "1", "b": "x=y", "c": ""}
+        assert name_values(("a=1", "b=x=y", "c=")) == {"a": "1", "b": "x=y", "c": ""}
 
     @pytest.mark.parametrize("word", ["a", "=a", ""])
     def test_a_word_without_a_name_or_value(self, word):
         with pytest.raises(click.UsageError, match="wants NAME=VALUE"):
-            _texts((word,))
+            name_values((word,))
 
     def test_a_name_twice(self):
         with pytest.raises(click.UsageError, match="a is given twice"):
-            _texts(("a=1", "a=1"))
+            name_values(("a=1", "a=1"))
 
 
 class TestPostRequest:
@@ -265,7 +264,7 @@ class TestHelp:
         assert (COMMANDS[name].load().__doc__ or "").splitlines()[0] == sentence
 
     def test_what_comes_later_is_not_there_yet(self):
-        assert not {"pause", "resume", "delete", "purge", "graph", "serve", "token"} & set(COMMANDS)
+        assert not {"serve", "token"} & set(COMMANDS)
 
 
 class TestWords:
@@ -340,6 +339,10 @@ class TestTables:
         assert cut.endswith("…")
         assert whole.endswith("y" * 60)
 
+    def test_text_stands_under_its_row(self, capsys):
+        self.output(capsys).table(("A",), [("x",), ("y",)], indent=" ", under={0: "File\n  code"})
+        assert capsys.readouterr().out == " A\n x\n     File\n       code\n y\n"
+
     def test_a_cell_stays_on_its_line(self, capsys):
         self.output(capsys).table((), [("a\nb", "c")])
         assert capsys.readouterr().out == "a b  c\n"
@@ -392,6 +395,15 @@ class TestChanges:
         )
         before, after = a_job(State.RUNNING, tasks=(self.task(),)), a_job(State.RUNNING, tasks=(failed,))
         assert self.said(before, after) == [("pack", "failure", "2.00 s, pack: E: no")]
+
+    def test_a_task_that_does_not_respond_is_told_once(self):
+        def job(stack=None):
+            stuck = NotResponding((AT + timedelta(seconds=48)).isoformat(), stack) if stack else None
+            return a_job(State.CANCELLING, tasks=(self.task(not_responding=stuck),))
+
+        assert self.said(job(), job("here")) == [("pack", "running", "not responding for 12.0 s")]
+        assert self.said(job("here"), job("there")) == []
+        assert changes(job(), job("here"), AT + timedelta(seconds=60))[0].at == AT + timedelta(seconds=60)
 
     def test_in_the_order_of_time(self):
         def reverted(name, seconds):

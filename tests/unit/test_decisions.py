@@ -40,7 +40,13 @@ RETRY = [
     (S.COMPLETED, "already completed: post it again to run it again"),
     (S.FAILED, AGAIN),
     (S.CANCELLED, AGAIN),
-    (S.REVERT_FAILED, "a revert failed, so effects may remain: clean up before it can run again"),
+    (
+        S.REVERT_FAILED,
+        (
+            "a revert failed, so effects may remain: `poster retry --cleanup` runs it again; "
+            "or clean up by hand, then `poster retry --force --reason T`"
+        ),
+    ),
 ]
 
 

@@ -19,15 +19,19 @@ def test_it_is_down_at_first() -> None:
     token = CancelToken()
     assert not token.is_set
     assert token.cause is None
+    assert token.set_at_s is None
     assert not token.wait(0)
 
 
 def test_the_first_cause_stays() -> None:
     token = CancelToken()
     assert token.set(BY_ANN)
+    moment_s = token.set_at_s
+    assert moment_s is not None
     assert not token.set(BY_BOB)
     assert token.is_set
     assert token.cause is BY_ANN
+    assert token.set_at_s == moment_s
 
 
 def test_it_is_a_level_and_not_an_edge() -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from flows.interrupt.frames import frames
+from flows.frames import frames
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +41,7 @@ def test_a_collection_at_the_wrong_moment_does_not_stop_the_process() -> None:
     """With `sys._current_frames` alone this stands still for ever; so it is done in a process of its own."""
     code = """
 import gc, threading
-from flows.interrupt.frames import frames
+from flows.frames import frames
 
 class Node: pass
 

@@ -30,6 +30,9 @@ from flows.interrupt.command import CommandFailed
 from flows.run_context import TaskReport
 from tests.waiting import until
 
+# An interruption may land where the interpreter only prints it, in a `__del__`; then it is sent again.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 CAUSE = CancelCause(CancelKind.USER, "ann", "wrong file")
 
 
@@ -222,7 +225,6 @@ def test_a_coroutine_is_cancelled_at_its_await_also_under_thread() -> None:
     assert job.task.told[2:] == ["main ends", "finally", "child ends"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interruption_that_gets_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python only prints what is raised in a `__del__`: it goes on as if nothing had happened."""
     monkeypatch.setattr("flows.interrupt.injection._AGAIN_S", 0.05)
@@ -574,6 +576,12 @@ def note(where: str, text: str) -> None:
 
 def is_alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_hook_that_a_conductor_puts_on_a_task_stays_with_the_parent() -> None:
+    job = Job(InChild())
+    job.task.pre_execute = lambda: None  # what cannot be pickled
+    assert job.run(what="work")["pid"] != os.getpid()
 
 
 def test_a_child_gives_its_result_its_progress_and_its_lines(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from jobboard.models import Cancel, ConductorRow, HistoryLine, Task, TaskError
+from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, NotResponding, Task, TaskError
 from jobboard.states import State
 from poster.doctor import Check, Report, SettingLine, shown
 from poster.job_json import (
@@ -122,6 +122,12 @@ class TestJob:
         }
         assert list(document) == ["name", "state", "progress", "detail", "started_at", "finished_at", "error"]
 
+    def test_a_task_that_does_not_respond(self):
+        task = Task("pack", "running", not_responding=NotResponding(AT.isoformat(), "here"))
+        [document] = job_document(a_job(tasks=(task,)))["tasks"]
+        assert list(document)[-2:] == ["error", "not_responding"]
+        assert document["not_responding"] == {"since": AT_TEXT, "stack": "here"}
+
     def test_a_task_error(self):
         task = Task("pack", "failure", error=TaskError("pack", "OSError", "disk full"))
         [document] = job_document(a_job(tasks=(task,)))["tasks"]
@@ -211,6 +217,27 @@ class TestWhyWaiting:
     @pytest.mark.parametrize("state", sorted(set(State) - {State.PENDING}))
     def test_only_of_pending_jobs(self, state):
         assert explained(a_job(state), [], AT).reason is None
+
+
+class TestWhyNotStopped:
+    def job(self, *names: str, state: State = State.CANCELLING, reason: str | None = None) -> Job:
+        stuck = NotResponding(AT.isoformat(), "here")
+        tasks = [Task(name, "running", not_responding=stuck) for name in names]
+        return a_job(state, tasks=(Task("a", "success"), *tasks), reason=reason)
+
+    @pytest.mark.parametrize("state", [State.CANCELLING, State.REVERTING])
+    def test_one_task(self, state):
+        said = "task b does not respond to its interruption"
+        assert explained(self.job("b", state=state), [], AT).reason == said
+
+    def test_several(self):
+        said = "tasks b, c do not respond to their interruption"
+        assert explained(self.job("b", "c"), [], AT).reason == said
+
+    def test_nothing_to_say(self):
+        assert explained(self.job(), [], AT).reason is None
+        assert explained(self.job("b", state=State.RUNNING), [], AT).reason is None
+        assert explained(self.job("b", reason="it says so"), [], AT).reason == "it says so"
 
 
 class TestReport:

@@ -26,6 +26,7 @@ GIVEN = {
     "parallel": ("1", 1),
     "unresponsive_after": ("500ms", 0.5),
     "max_result_bytes": ("4096", 4096),
+    "retention": ("720h", 2592000.0),
 }
 
 

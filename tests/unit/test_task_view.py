@@ -13,7 +13,7 @@ from taskflow.types.failure import Failure
 
 from flows.errors import JobCancelled, NotStarted
 from jobboard import task_view
-from jobboard.models import Task, TaskError
+from jobboard.models import NotResponding, Task, TaskError
 from jobboard.task_view import TaskView
 
 AT, LATER = "2026-01-02T03:04:05.000006+00:00", "2026-01-02T03:04:06.000006+00:00"
@@ -167,6 +167,39 @@ def test_what_a_task_reports_is_stored_in_words_if_it_is_not_json(odd):
     json.dumps(stored, allow_nan=False)
 
 
+def test_a_task_that_does_not_respond_is_known_until_its_state_changes():
+    view = view_of("a", "b")
+    view.observe("a", "RUNNING", None, AT)
+    assert view.mark_not_responding("a", AT, "here")
+    assert the(view, "a").not_responding == NotResponding(AT, "here")
+    assert not view.mark_not_responding("a", LATER, "there")
+    assert the(view, "a").not_responding == NotResponding(AT, "there")
+    view.report("a", 0.5, None)
+    assert the(view, "a").not_responding == NotResponding(AT, "there")
+    assert view.observe("a", "FAILURE", failure(JobCancelled()), LATER).not_responding is None
+
+
+@pytest.mark.parametrize("state", [None, "SUCCESS", "FAILURE", "REVERTING", "REVERTED", "REVERT_FAILURE"])
+def test_only_a_task_that_runs_can_fail_to_respond(state):
+    view = view_of("a")
+    view.observe("a", state, None, AT)
+    assert not view.mark_not_responding("a", AT, "here")
+    assert not view.mark_not_responding("nobody", AT, "here")
+    assert the(view, "a").not_responding is None
+
+
+def test_the_next_conductor_knows_nothing_of_it():
+    assert list(TaskView([Task("a", "running", not_responding=NotResponding(AT, "here"))])) == [
+        Task("a", "running")
+    ]
+
+
+def test_tasks_that_were_stored_before_are_read():
+    stored = task_view.to_json([Task("a")])
+    del stored[0]["not_responding"]
+    assert task_view.from_json(stored) == (Task("a"),)
+
+
 texts = st.text(max_size=8)
 tasks = st.builds(
     Task,
@@ -178,6 +211,7 @@ tasks = st.builds(
     st.none() | texts,
     st.none() | st.builds(TaskError, st.none() | texts, texts, texts),
     st.booleans(),
+    st.none() | st.builds(NotResponding, texts, texts),
 )
 
 

@@ -57,6 +57,8 @@ def upgrade() -> None:
     sa.Column('cancel_reason', sa.Text(), nullable=True),
     sa.Column('cancel_delivered_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('cancel_stopped_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('deleting', sa.Boolean(), nullable=False),
+    sa.Column('cleanup', sa.Boolean(), nullable=False),
     sa.Column('results', sa.JSON(none_as_null=True), nullable=True),
     sa.Column('tasks', sa.JSON(), nullable=False),
     sa.PrimaryKeyConstraint('id')

@@ -1,0 +1,1 @@
+"""What Countermand's speed is measured with. Not part of the installed packages."""

@@ -1,0 +1,68 @@
+"""Removes jobs with everything that is stored for them: attempts, history, postings, TaskFlow's logbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import NAMESPACE_URL, uuid5
+
+import sqlalchemy as sa
+
+from jobboard.database import Database
+from jobboard.schema import jobs, postings
+from jobboard.states import State
+
+_BATCH: Final = 500
+
+# As far as they are needed here: TaskFlow's own definitions would bring TaskFlow along.
+_LOGBOOKS = sa.table("logbooks", sa.column("uuid"))
+_FLOWS = sa.table("flowdetails", sa.column("uuid"), sa.column("parent_uuid"))
+_ATOMS = sa.table("atomdetails", sa.column("parent_uuid"))
+
+
+def logbook_of(job: str) -> str:
+    """The uuid of the one TaskFlow logbook of a job."""
+    return str(uuid5(NAMESPACE_URL, f"countermand:{job}"))
+
+
+def remove(connection: sa.Connection, ids: Sequence[str]) -> None:
+    """Remove these jobs, in the caller's transaction. A posting on another board than `sql` is removed by who
+    claims it and finds no record."""
+    books = [logbook_of(job) for job in ids]
+    flows = sa.select(_FLOWS.c.uuid).where(_FLOWS.c.parent_uuid.in_(books))
+    connection.execute(sa.delete(_ATOMS).where(_ATOMS.c.parent_uuid.in_(flows)))
+    connection.execute(sa.delete(_FLOWS).where(_FLOWS.c.parent_uuid.in_(books)))
+    connection.execute(sa.delete(_LOGBOOKS).where(_LOGBOOKS.c.uuid.in_(books)))
+    connection.execute(sa.delete(postings).where(postings.c.job.in_(ids)))
+    connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids)))  # attempts and events go with it
+
+
+def purge(database: Database, older_than_s: float) -> int:
+    """Remove jobs that completed, failed or were cancelled so long ago; how many that were.
+
+    Jobs that kept results, and jobs whose revert failed, stay. In batches: nobody waits long for a lock.
+    """
+    removed = 0
+    while gone := purge_batch(database, older_than_s):
+        removed += gone
+    return removed
+
+
+def purge_batch(database: Database, older_than_s: float) -> int:
+    """Remove some of those that `purge` removes; how many, 0 when none is left."""
+    old = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.finished_at < database.server_after(-older_than_s),
+            jobs.c.state.in_([str(State.COMPLETED), str(State.FAILED), str(State.CANCELLED)]),
+            ~jobs.c.kept,
+        )
+        .order_by(jobs.c.finished_at)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    with database.write() as connection:
+        ids = list(connection.execute(old).scalars())
+        if ids:
+            remove(connection, ids)
+    return len(ids)
