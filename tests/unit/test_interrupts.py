@@ -547,6 +547,9 @@ class InChild(CancelableTask):
         finally:
             note(f"{where}.finally", "ran")
 
+    def do_command(self, where: str) -> None:
+        self.run(["sh", "-c", f"sleep 3600 & echo $$ $! > {where}.new; mv {where}.new {where}; wait"])
+
     def do_stubborn(self, where: str) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         note(where, str(os.getpid()))
@@ -657,23 +660,51 @@ def test_what_cannot_be_pickled_is_said() -> None:
         Job(task).run(what="work")
 
 
-def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+def test_a_command_in_a_child_is_interrupted_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(InChild, "kill_after", 3600.0)
     where = tmp_path / "pids"
-    code = (
-        "from tests.unit.test_interrupts import InChild, Job\n"
-        f"if __name__ == '__main__': Job(InChild()).run(what='sleep', where={str(where)!r})"
-    )
+    job = Job(InChild())
+    with job.cancelled_when(where.exists):
+        job.run(what="command", where=str(where))
+    for pid in map(int, where.read_text().split()):
+        until(lambda pid=pid: not is_alive(pid), 60, f"process {pid} to be gone")
+
+
+@pytest.mark.parametrize("how", ["child", "command in a child", "command"])
+def test_nothing_outlives_its_conductor(tmp_path: Path, how: str) -> None:
+    where = tmp_path / "pids"
+    line = f"sleep 3600 & echo $$ $! > {where}.new; mv {where}.new {where}; wait"
+    run = {
+        "child": f"Job(InChild()).run(what='sleep', where={str(where)!r})",
+        "command in a child": f"Job(InChild()).run(what='command', where={str(where)!r})",
+        "command": f"Job(Runs()).run(line={line!r})",
+    }[how]
     script = tmp_path / "parent.py"
-    script.write_text(code)
+    script.write_text(
+        f"from tests.unit.test_interrupts import InChild, Job, Runs\nif __name__ == '__main__': {run}\n"
+    )
     root = Path(__file__).parents[2]
     parent = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(root)})
     try:
-        until(where.exists, 20, "the child to begin")
+        until(where.exists, 60, "the child to begin")
     finally:
         parent.kill()
         parent.wait()
     for pid in map(int, where.read_text().split()):
-        until(lambda pid=pid: not is_alive(pid), 5, f"process {pid} to be gone")
+        until(lambda pid=pid: not is_alive(pid), 60, f"process {pid} to be gone")
+
+
+def test_a_guardian_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    def guardians() -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if "groups.discard" in " ".join(child.cmdline())]
+
+    assert Job(Runs()).run(line="echo one") == "one"
+    (guardian,) = guardians()
+    guardian.kill()
+    until(lambda: not is_alive(guardian.pid), 60, "its end")
+    assert Job(Runs()).run(line="echo two") == "two"
+    assert [other.pid for other in guardians()] != [guardian.pid]
+    assert len(guardians()) == 1
 
 
 def test_many_cancels_leave_nothing_behind(tmp_path: Path) -> None:
