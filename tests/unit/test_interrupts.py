@@ -24,6 +24,7 @@ import pytest
 
 from flows import CancelableTask, CancelCause, CancelKind, CancelToken, JobCancelled, RunContext
 from flows.errors import InvalidFlow, TaskError
+from flows.frames import frames
 from flows.interrupt import child, injection
 from flows.interrupt.child import ChildError
 from flows.interrupt.command import CommandFailed
@@ -232,20 +233,27 @@ def test_an_interruption_that_gets_lost_is_sent_again(monkeypatch: pytest.Monkey
     class Swallows:
         def __del__(self) -> None:
             job.task.begun = True
-            while True:
-                lost.append("not yet")
+            spin_for_long()
+            said.append("never sent")
 
     def work(_task: Any) -> None:
         Swallows()
-        lost.append("lost")
-        while True:
-            lost[1:-1] = []
+        said.append("lost")
+        spin_for_long()
+        said.append("not sent again")
 
-    lost: list[str] = []
+    said: list[str] = []
     job = Job(InThread(work))
     with job.cancelled_when(lambda: job.task.begun):
         job.run()
-    assert lost[-1] == "lost"
+    assert said == ["lost"]
+
+
+def spin_for_long() -> None:
+    """Far longer than an interruption takes to come."""
+    end_s = time.monotonic() + 30
+    while time.monotonic() < end_s:
+        pass
 
 
 def test_an_interruption_that_came_before_it_could_be_sent_is_not_forgotten() -> None:
@@ -258,12 +266,13 @@ def test_an_interruption_that_came_before_it_could_be_sent_is_not_forgotten() ->
             assert task.cancel_token.wait(20)
             until(lambda: any(thread.name == "interrupt" for thread in threading.enumerate()))
             time.sleep(0.05)
-        while True:
-            task.begun = True
+        spin_for_long()
+        task.begun = True
 
     job = Job(InThread(work))
     with job.cancelled_when(sheltering.is_set):
         job.run()
+    assert not job.task.begun
 
 
 def test_a_finally_block_is_interrupted_no_second_time() -> None:
@@ -282,6 +291,31 @@ def test_a_finally_block_is_interrupted_no_second_time() -> None:
     with job.cancelled_when(lambda: job.task.begun):
         job.run()
     assert ended == [499500]
+
+
+def test_what_was_sent_and_has_not_arrived_is_taken_back() -> None:
+    """The thread waits to close its window while the interruption is sent."""
+    window, opened, held, seen = injection._Window(), threading.Event(), threading.Event(), []
+
+    def close() -> None:
+        window.open()
+        opened.set()
+        held.wait(60)
+        try:
+            window.pause()
+            seen.append("closed")
+        except injection.Injected:
+            seen.append("hit")
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    assert opened.wait(60)
+    with window._lock:
+        held.set()
+        until(lambda: frames()[thread.ident].f_code.co_name == "pause", 60, "it to wait")
+        injection._send(thread.ident, injection.Injected)
+    thread.join()
+    assert seen == ["closed"]
 
 
 def test_what_is_sheltered_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
