@@ -57,5 +57,5 @@ class Executing:
                 task: (frames_from(at.get(place.thread)), list(frames_awaited(place.coroutine)))
                 for task, place in self._places.items()
             }
-        stacks = {task: stack_of(*frames) for task, frames in taken.items()}
+        stacks = {task: stack_of(*found) for task, found in taken.items()}
         return {task: stack for task, stack in stacks.items() if stack is not None}
