@@ -97,6 +97,14 @@ class JobEngine:
         return self.state == states.REVERTED and states.REVERT_FAILURE not in self.atom_states.values()
 
     @property
+    def is_half_undone(self) -> bool:
+        """Whether an earlier run has reverted what it could: TaskFlow calls the flow reverted all the same.
+
+        To be asked first, too: `prepare` would forget the reverts that failed.
+        """
+        return self.state == states.REVERTED and states.REVERT_FAILURE in self.atom_states.values()
+
+    @property
     def is_turning_back(self) -> bool:
         """Whether TaskFlow has decided to revert everything.
 

@@ -153,6 +153,8 @@ class JobRun:
         engine = self._engine(built, keep=self._keeps and not undo)
         if undo and engine.is_undone:
             return self.attempt.put_down(Ending.REVERTED, None)
+        if undo and engine.is_half_undone and not self.claim.cleanup:
+            return self.attempt.put_down(Ending.REVERT_FAILED, engine.left_behind())
         self._begin(engine, undo=undo)
         ending = self._drive(engine)
         if ending is Ending.STUCK and self._is_kept(engine):

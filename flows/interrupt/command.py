@@ -17,6 +17,7 @@ from typing import IO, Final
 
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted
+from flows.interrupt.guardian import guarded
 
 KILL_AFTER_S: Final = 5.0
 _KEPT_LINES: Final = 1000
@@ -78,9 +79,10 @@ def run_command(
     stopper = _Stopper(process.pid, kill_after_s)
     key = token.subscribe(stopper.stop) if token is not None else None
     try:
-        _feed(process, stdin)
+        with guarded(process.pid):
+            _attend(process, stdin, stopper)
     finally:
-        _wait(process, stopper)
+        process.wait()
         if token is not None and key is not None:
             token.unsubscribe(key)
         reader.finish()
@@ -100,14 +102,24 @@ def _feed(process: subprocess.Popen[bytes], stdin: str | None) -> None:
             process.stdin.close()
 
 
-def _wait(process: subprocess.Popen[bytes], stopper: _Stopper) -> None:
-    """Wait for the command's end; its group is signalled for the last time before its number is free again."""
+def _attend(process: subprocess.Popen[bytes], stdin: str | None, stopper: _Stopper) -> None:
+    """Wait for the command's end. Its group is signalled for the last time before its number is free again."""
+    try:
+        _feed(process, stdin)
+        _wait(process)
+    except BaseException:
+        stopper.stop()  # no one waits for it any more
+        raise
+    finally:
+        _wait(process)
+        stopper.end()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "waitid"):
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     else:
         process.wait()
-    stopper.end()
-    process.wait()
 
 
 class _Stopper:

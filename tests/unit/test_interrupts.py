@@ -24,6 +24,7 @@ import pytest
 
 from flows import CancelableTask, CancelCause, CancelKind, CancelToken, JobCancelled, RunContext
 from flows.errors import InvalidFlow, TaskError
+from flows.frames import frames
 from flows.interrupt import child, injection
 from flows.interrupt.child import ChildError
 from flows.interrupt.command import CommandFailed
@@ -232,20 +233,27 @@ def test_an_interruption_that_gets_lost_is_sent_again(monkeypatch: pytest.Monkey
     class Swallows:
         def __del__(self) -> None:
             job.task.begun = True
-            while True:
-                lost.append("not yet")
+            spin_for_long()
+            said.append("never sent")
 
     def work(_task: Any) -> None:
         Swallows()
-        lost.append("lost")
-        while True:
-            lost[1:-1] = []
+        said.append("lost")
+        spin_for_long()
+        said.append("not sent again")
 
-    lost: list[str] = []
+    said: list[str] = []
     job = Job(InThread(work))
     with job.cancelled_when(lambda: job.task.begun):
         job.run()
-    assert lost[-1] == "lost"
+    assert said == ["lost"]
+
+
+def spin_for_long() -> None:
+    """Far longer than an interruption takes to come."""
+    end_s = time.monotonic() + 30
+    while time.monotonic() < end_s:
+        pass
 
 
 def test_an_interruption_that_came_before_it_could_be_sent_is_not_forgotten() -> None:
@@ -258,12 +266,13 @@ def test_an_interruption_that_came_before_it_could_be_sent_is_not_forgotten() ->
             assert task.cancel_token.wait(20)
             until(lambda: any(thread.name == "interrupt" for thread in threading.enumerate()))
             time.sleep(0.05)
-        while True:
-            task.begun = True
+        spin_for_long()
+        task.begun = True
 
     job = Job(InThread(work))
     with job.cancelled_when(sheltering.is_set):
         job.run()
+    assert not job.task.begun
 
 
 def test_a_finally_block_is_interrupted_no_second_time() -> None:
@@ -282,6 +291,31 @@ def test_a_finally_block_is_interrupted_no_second_time() -> None:
     with job.cancelled_when(lambda: job.task.begun):
         job.run()
     assert ended == [499500]
+
+
+def test_what_was_sent_and_has_not_arrived_is_taken_back() -> None:
+    """The thread waits to close its window while the interruption is sent."""
+    window, opened, held, seen = injection._Window(), threading.Event(), threading.Event(), []
+
+    def close() -> None:
+        window.open()
+        opened.set()
+        held.wait(60)
+        try:
+            window.pause()
+            seen.append("closed")
+        except injection.Injected:
+            seen.append("hit")
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    assert opened.wait(60)
+    with window._lock:
+        held.set()
+        until(lambda: frames()[thread.ident].f_code.co_name == "pause", 60, "it to wait")
+        injection._send(thread.ident, injection.Injected)
+    thread.join()
+    assert seen == ["closed"]
 
 
 def test_what_is_sheltered_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -547,6 +581,9 @@ class InChild(CancelableTask):
         finally:
             note(f"{where}.finally", "ran")
 
+    def do_command(self, where: str) -> None:
+        self.run(["sh", "-c", f"sleep 3600 & echo $$ $! > {where}.new; mv {where}.new {where}; wait"])
+
     def do_stubborn(self, where: str) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         note(where, str(os.getpid()))
@@ -657,23 +694,51 @@ def test_what_cannot_be_pickled_is_said() -> None:
         Job(task).run(what="work")
 
 
-def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+def test_a_command_in_a_child_is_interrupted_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(InChild, "kill_after", 3600.0)
     where = tmp_path / "pids"
-    code = (
-        "from tests.unit.test_interrupts import InChild, Job\n"
-        f"if __name__ == '__main__': Job(InChild()).run(what='sleep', where={str(where)!r})"
-    )
+    job = Job(InChild())
+    with job.cancelled_when(where.exists):
+        job.run(what="command", where=str(where))
+    for pid in map(int, where.read_text().split()):
+        until(lambda pid=pid: not is_alive(pid), 60, f"process {pid} to be gone")
+
+
+@pytest.mark.parametrize("how", ["child", "command in a child", "command"])
+def test_nothing_outlives_its_conductor(tmp_path: Path, how: str) -> None:
+    where = tmp_path / "pids"
+    line = f"sleep 3600 & echo $$ $! > {where}.new; mv {where}.new {where}; wait"
+    run = {
+        "child": f"Job(InChild()).run(what='sleep', where={str(where)!r})",
+        "command in a child": f"Job(InChild()).run(what='command', where={str(where)!r})",
+        "command": f"Job(Runs()).run(line={line!r})",
+    }[how]
     script = tmp_path / "parent.py"
-    script.write_text(code)
+    script.write_text(
+        f"from tests.unit.test_interrupts import InChild, Job, Runs\nif __name__ == '__main__': {run}\n"
+    )
     root = Path(__file__).parents[2]
     parent = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(root)})
     try:
-        until(where.exists, 20, "the child to begin")
+        until(where.exists, 60, "the child to begin")
     finally:
         parent.kill()
         parent.wait()
     for pid in map(int, where.read_text().split()):
-        until(lambda pid=pid: not is_alive(pid), 5, f"process {pid} to be gone")
+        until(lambda pid=pid: not is_alive(pid), 60, f"process {pid} to be gone")
+
+
+def test_a_guardian_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    def guardians() -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if "groups.discard" in " ".join(child.cmdline())]
+
+    assert Job(Runs()).run(line="echo one") == "one"
+    (guardian,) = guardians()
+    guardian.kill()
+    until(lambda: not is_alive(guardian.pid), 60, "its end")
+    assert Job(Runs()).run(line="echo two") == "two"
+    assert [other.pid for other in guardians()] != [guardian.pid]
+    assert len(guardians()) == 1
 
 
 def test_many_cancels_leave_nothing_behind(tmp_path: Path) -> None:
