@@ -635,10 +635,11 @@ def test_a_cancel_that_was_delivered_before_the_seal_wins(house, at_seal):
     at_the_end, go_on = threading.Event(), threading.Event()
     at_seal.before = lambda: (at_the_end.set(), go_on.wait(10))
     job = house.post()
-    with house.running():
+    with house.running() as conductor:
         at_the_end.wait(10)
+        (run,) = conductor._running()
         assert house.records.cancel(job, by="bob").state is S.CANCELLING
-        until(lambda: house.row(job)["cancel_delivered_at"], what="the cancel's delivery")
+        until(lambda: run.token.is_set, what="the cancel's delivery")
         go_on.set()
         done = house.comes_to(job, S.CANCELLED)
     assert house.calls == UNDONE
