@@ -66,7 +66,7 @@ class Conductor(base.Conductor):
         self._pool = futures.ThreadPoolExecutor(slots, thread_name_prefix="slot")
         self._threads = futures.ThreadPoolExecutor(max(settings.parallel, slots), thread_name_prefix="parallel")
         self._tools = Tools(database, dispatch, settings, self._threads, self._owner.name)
-        self._registration = Registration(database, self._owner, slots, self._names, settings.lease)
+        self._registration = Registration(database.reserved, self._owner, slots, self._names, settings.lease)
 
     # What TaskFlow's conductors do
 
@@ -80,7 +80,12 @@ class Conductor(base.Conductor):
         self._registration.enter()
         unresponsive = Unresponsive(self._database, self._settings.unresponsive_after)
         watch = Watch(
-            self._database, self._dispatch, self._registration, self._running, self._wake.set, unresponsive
+            self._database.reserved,
+            self._dispatch,
+            self._registration,
+            self._running,
+            self._wake.set,
+            unresponsive,
         )
         watch.start()
         retention = Retention(self._database, self._settings.retention)

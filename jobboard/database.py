@@ -35,6 +35,8 @@ _POSTGRESQL = {
     "tcp_user_timeout": 8000,
     "application_name": "countermand",
 }
+_POOL = 10  # connections that are kept, and so many more for a while: PostgreSQL allows 100 as it comes
+_RESERVED = 3
 _BUSY_S = 30.0
 _CLOCK_AGE_S = 60.0
 
@@ -50,6 +52,22 @@ class Database:
             threading.RLock() if self.dialect == "sqlite" else contextlib.nullcontext()
         )
         self._clock = _Clock(self)
+        self._reserved_lock = threading.Lock()  # guards the one below
+        self._reserved: Database | None = None
+
+    @property
+    def reserved(self) -> Database:
+        """The same database through a few connections of its own, closed with this one.
+
+        For leases and whoever watches over the others: in a pool, whoever is quick gets the next connection, so
+        that among hundreds of busy threads one may wait longer than a lease lasts.
+        """
+        if self.dialect != "postgresql":
+            return self  # SQLite has one writer at a time, however many connections there are
+        with self._reserved_lock:
+            if self._reserved is None:
+                self._reserved = Database(_postgresql_engine(self.engine.url, _RESERVED, 0))
+            return self._reserved
 
     @property
     def address(self) -> str:
@@ -95,6 +113,10 @@ class Database:
 
     def close(self) -> None:
         """Give all connections back to the system."""
+        with self._reserved_lock:
+            reserved, self._reserved = self._reserved, None
+        if reserved is not None:
+            reserved.close()
         self.engine.dispose()
 
     @contextlib.contextmanager
@@ -164,7 +186,7 @@ def create_engine(url: str) -> sa.Engine:
     """An engine for `url` with our connection settings; nothing is connected yet."""
     parsed = _parse(url)
     if parsed.get_backend_name() == "postgresql":
-        return _postgresql_engine(parsed)
+        return _postgresql_engine(parsed, _POOL, _POOL)
     return _sqlite_engine(parsed)
 
 
@@ -188,14 +210,14 @@ def _is_file(url: sa.URL) -> bool:
     return bool(url.database) and url.database != ":memory:"
 
 
-def _postgresql_engine(url: sa.URL) -> sa.Engine:
+def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
     return sa.create_engine(
         url.set(drivername="postgresql+psycopg2"),
         connect_args=_POSTGRESQL,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
-        pool_size=10,
-        max_overflow=30,
+        pool_size=size,
+        max_overflow=overflow,
         json_serializer=to_json,
     )
 

@@ -302,7 +302,7 @@ class SqlJobBoard(base.NotifyingJobBoard):
 
     def _open_session(self) -> None:
         old = self._session
-        session = Session(self._required_database(), self.lease_s, old.entity if old else None)
+        session = Session(self._required_database().reserved, self.lease_s, old.entity if old else None)
         session.open()
         self._session = session
         if old is not None:

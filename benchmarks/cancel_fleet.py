@@ -1,0 +1,143 @@
+"""How long it takes to cancel a thousand running jobs on four conductors by one `cancel --all`.
+
+    python -m benchmarks.cancel_fleet [--jobs 1000] [--conductors 4] [--json FILE]
+
+It starts what it needs on loopback, in temporary folders, and stops it. Ends with 1 if a job does not end
+cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobboard.models import Job
+from jobboard.settings import read_settings
+from jobboard.states import State
+from poster.client import Client
+from poster.post_request import PostRequest
+from tests.servers import PostgreSQL
+
+ROOT = Path(__file__).resolve().parents[1]
+_FLOWS = """
+from taskflow.patterns import linear_flow
+from flows import CancelableTask, flow
+
+class Sleep(CancelableTask):
+    def execute(self) -> None:
+        self.sleep(3600)
+
+@flow("sleep")
+def sleep():
+    return linear_flow.Flow("sleep").add(Sleep())
+"""
+_BEGIN_S = 300.0
+_END_S = 300.0
+_STOP_S = 60.0
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure on SQLite and PostgreSQL, and print a line for each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cancel_fleet")
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--conductors", type=int, default=4)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    asked = parser.parse_args(words)
+    found = []
+    with tempfile.TemporaryDirectory() as name, PostgreSQL() as server:
+        folder = Path(name)
+        (folder / "fleet_flows.py").write_text(_FLOWS)
+        urls = {"SQLite": f"sqlite:///{folder}/jobs.db", "PostgreSQL": server.create_database()}
+        for database, url in urls.items():
+            found.append(measure(database, url, folder, asked.jobs, asked.conductors))
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 0 if all(one["cancelled"] == asked.jobs for one in found) else 1
+
+
+def measure(database: str, url: str, folder: Path, jobs: int, conductors: int) -> dict[str, Any]:
+    """Cancel `jobs` running jobs at once; when the cancels were answered, delivered, stopped, and all at rest."""
+    flows = folder / "fleet_flows.py"
+    settings = read_settings({}, database_url=url, flows=str(flows))
+    slots = -(-jobs // conductors)
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(Client.open(settings, by="benchmark"))
+        client.post_many([PostRequest("sleep", {}) for _ in range(jobs)])
+        for number in range(conductors):
+            stack.enter_context(_conductor(url, flows, folder / f"conductor-{number}.log", slots))
+        _await_work(client, jobs)
+        begun = time.monotonic()
+        ids = client.matching(states=[State.RUNNING])
+        client.cancel_many(ids, "fleet")
+        answered_s = time.monotonic() - begun
+        ended = client.wait(ids, _END_S)
+    return _told(database, answered_s, ended)
+
+
+def _await_work(client: Client, jobs: int) -> None:
+    deadline = time.monotonic() + _BEGIN_S
+    while _at_work(client) < jobs:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not all of {jobs} jobs were at work within {_BEGIN_S:.0f} s")
+        time.sleep(0.5)
+
+
+def _at_work(client: Client) -> int:
+    """How many jobs are inside of their task."""
+    return sum(bool(job.tasks) and job.tasks[0].state == "running" for job in client.current())
+
+
+@contextlib.contextmanager
+def _conductor(url: str, flows: Path, log: Path, slots: int) -> Iterator[None]:
+    environment = os.environ | {"COUNTERMAND_DATABASE_URL": url, "COUNTERMAND_FLOWS": str(flows)}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "conductor", "run", "--slots", str(slots)],
+            cwd=ROOT,
+            env=environment,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(_STOP_S)
+
+
+def _told(database: str, answered_s: float, ended: Sequence[Job]) -> dict[str, Any]:
+    cancels = [job.cancel for job in ended if job.cancel is not None]
+    asked = min(cancel.requested_at for cancel in cancels)
+
+    def after(moments: list[Any]) -> list[float]:
+        return sorted((moment - asked).total_seconds() for moment in moments if moment is not None)
+
+    delivered = after([cancel.delivered_at for cancel in cancels])
+    stopped = after([cancel.stopped_at for cancel in cancels])
+    rest = after([job.finished_at for job in ended])
+    found = {
+        "database": database,
+        "jobs": len(ended),
+        "cancelled": sum(job.state is State.CANCELLED for job in ended),
+        "answered_s": round(answered_s, 3),
+        "delivered_median_s": round(statistics.median(delivered), 3),
+        "delivered_last_s": round(delivered[-1], 3),
+        "stopped_last_s": round(stopped[-1], 3),
+        "ended_last_s": round(rest[-1], 3),
+    }
+    print(json.dumps(found))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
