@@ -133,6 +133,9 @@ class Listener:
         connection = _own_connection(self._database)
         try:
             return source(connection, self._channels)
+        except self._database.engine.dialect.loaded_dbapi.Error as error:
+            connection.invalidate()
+            raise Unreachable(f"database {self._database.address}: {first_line(error)}") from error
         except BaseException:
             connection.close()
             raise

@@ -449,7 +449,7 @@ class Client:
         Each turn gets the time, in seconds, that it may bear with a database that is away.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with Listener(self.database, [Channel.CHANGE]) as listener:
+        with patiently(partial(Listener, self.database, [Channel.CHANGE])) as listener:
             while True:
                 looked_at = time.monotonic()
                 left_s = PATIENCE_S if deadline is None else max(0.0, deadline - looked_at)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from jobboard import signals
 from jobboard.database import Database, open_database
 from jobboard.errors import Unreachable
 from jobboard.schema import sessions
@@ -199,3 +200,25 @@ def test_a_server_that_is_away_is_waited_for_and_the_wait_can_be_ended():
         server.kill()
         with pytest.raises(Unreachable, match=str(server.port)):
             Listener(database)
+
+
+def test_a_connection_that_is_cut_before_it_listens_is_told_as_unreachable(
+    postgresql_database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    own_connection = signals._own_connection
+
+    def cut(database: Database) -> sa.Connection:
+        connection = own_connection(database)
+        pid = connection.execute(sa.select(sa.func.pg_backend_pid())).scalar_one()
+        with database.read() as other:
+            other.execute(sa.select(sa.func.pg_terminate_backend(pid)))
+            gone = sa.text("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = :pid")
+            until(lambda: other.execute(gone, {"pid": pid}).scalar_one(), what="the end of the connection")
+        return connection
+
+    monkeypatch.setattr(signals, "_own_connection", cut)
+    with pytest.raises(Unreachable, match="database postgresql"):
+        Listener(postgresql_database)
+    monkeypatch.undo()
+    with closing(Listener(postgresql_database)):
+        pass
