@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobboard.errors import JobboardError, Refused
+from jobboard.ids import ID_LENGTH
 from jobboard.states import ENDED, State
 from poster.cli import completion, exit_codes, session
 from poster.cli.awaiting import await_ends
@@ -166,8 +167,7 @@ def _tell_plan(out: Output, plan: CancelPlan) -> None:
 
 
 _FEW = 100  # of so many, prefixes are looked up one by one
-_ID = 26
 
 
 def _is_id(word: str) -> bool:
-    return len(word) == _ID and word.isalnum()
+    return len(word) == ID_LENGTH and word.isalnum()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from taskflow.patterns import unordered_flow
 
 from jobboard import history
-from jobboard.database import open_database
 from jobboard.errors import NoSuchJob, Refused
 from jobboard.schema import attempts, jobs
 from jobboard.states import State
 from tests.emptied import emptied
-from tests.integration.house import Gate, Hold, House, Step, settings_for
+from tests.integration.house import Gate, Hold, House, Step
 from tests.servers import PostgreSQL
 
 S = State
@@ -23,13 +21,6 @@ S = State
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
     return emptied(postgresql, _postgresql_template)
-
-
-@pytest.fixture
-def house(database_url: str) -> Iterator[House]:
-    database = open_database(database_url)
-    yield House(database, settings_for(database_url))
-    database.close()
 
 
 def fail(task: Step) -> None:

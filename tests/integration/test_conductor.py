@@ -23,7 +23,7 @@ from flows.run_context import running_task
 from jobboard import history
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim
-from jobboard.database import Database, create_engine, open_database
+from jobboard.database import Database, create_engine
 from jobboard.dispatch.sql import SqlDispatch
 from jobboard.dispatch.taskflow import TaskflowDispatch
 from jobboard.errors import Refused, Unreachable
@@ -42,13 +42,6 @@ S = State
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
     return emptied(postgresql, _postgresql_template)
-
-
-@pytest.fixture
-def house(database_url: str) -> Iterator[House]:
-    database = open_database(database_url)
-    yield House(database, settings_for(database_url))
-    database.close()
 
 
 def fail(task: Step) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from taskflow import retry
 from taskflow.patterns import graph_flow, linear_flow, unordered_flow
 
 from flows import JobCancelled
-from jobboard.database import open_database
 from jobboard.states import State
 from tests.emptied import emptied
-from tests.integration.house import House, settings_for
+from tests.integration.house import House
 from tests.integration.kinds import KINDS, Quick, Work
 from tests.servers import PostgreSQL
 from tests.waiting import until
@@ -32,13 +31,6 @@ SLOTS = 8
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
     return emptied(postgresql, _postgresql_template)
-
-
-@pytest.fixture
-def house(database_url: str) -> Iterator[House]:
-    database = open_database(database_url)
-    yield House(database, settings_for(database_url))
-    database.close()
 
 
 @dataclass

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from taskflow import retry
 from taskflow.patterns import linear_flow
 
-from jobboard.database import open_database
 from jobboard.errors import Refused
 from jobboard.states import State
 from tests.emptied import emptied
-from tests.integration.house import Gate, Hold, House, Step, settings_for
+from tests.integration.house import Gate, Hold, House, Step
 from tests.servers import PostgreSQL
 
 S = State
@@ -22,13 +20,6 @@ S = State
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
     return emptied(postgresql, _postgresql_template)
-
-
-@pytest.fixture
-def house(database_url: str) -> Iterator[House]:
-    database = open_database(database_url)
-    yield House(database, settings_for(database_url))
-    database.close()
 
 
 class Fails:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,14 +12,13 @@ from conductor.service import Conductor
 from flows.cancel_token import CancelKind
 from flows.registry import flow
 from jobboard import removal
-from jobboard.database import open_database
 from jobboard.errors import NoSuchJob, Refused
 from jobboard.persistence import ATOMS, FLOWS, LOGBOOKS
 from jobboard.schema import attempts, events, jobs, postings
 from jobboard.states import State
 from poster.client import Client
 from tests.emptied import emptied
-from tests.integration.house import Gate, Hold, House, Step, settings_for
+from tests.integration.house import Gate, Hold, House, Step
 from tests.servers import PostgreSQL
 from tests.waiting import until
 
@@ -30,13 +28,6 @@ S = State
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
     return emptied(postgresql, _postgresql_template)
-
-
-@pytest.fixture
-def house(database_url: str) -> Iterator[House]:
-    database = open_database(database_url)
-    yield House(database, settings_for(database_url))
-    database.close()
 
 
 def fail(task: Step) -> None:

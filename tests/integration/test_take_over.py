@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from taskflow.patterns import unordered_flow
 
-from jobboard.database import open_database
 from jobboard.models import TaskError
 from jobboard.persistence import ATOMS, FLOWS
 from jobboard.schema import attempts, events, jobs
@@ -24,13 +22,6 @@ S = State
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
     return emptied(postgresql, _postgresql_template)
-
-
-@pytest.fixture
-def house(database_url: str) -> Iterator[House]:
-    database = open_database(database_url)
-    yield House(database, settings_for(database_url))
-    database.close()
 
 
 def fail(task: Step) -> None:
