@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from jobboard import signals
+from jobboard.boards.clock import now_s
 from jobboard.database import Database
 from jobboard.errors import Unreachable
 from jobboard.schema import postings, sessions
@@ -26,7 +26,6 @@ LOG = logging.getLogger(__name__)
 
 _BEATS_A_LEASE: Final = 3
 _RETRIES_A_LEASE: Final = 15
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps
 
 
 class Session:
@@ -51,7 +50,7 @@ class Session:
     def open(self) -> None:
         """Begin the lease, and free what sessions that died before still hold. Once only. Raises `Unreachable`."""
         sweep(self._database)
-        asked_at = _now_s()
+        asked_at = now_s()
         with self._database.write() as connection:
             expires_at = self._database.server_after(self.lease_s)
             row = {"id": self.id, "entity": self._entity, "expires_at": expires_at}
@@ -67,7 +66,7 @@ class Session:
         Asks no server: counted from before the last renewal, so the database's lease never ends earlier.
         """
         with self._lock:
-            if not self._dead and _now_s() >= self._asked_at + self.lease_s:
+            if not self._dead and now_s() >= self._asked_at + self.lease_s:
                 self._dead = True
             return not self._dead
 
@@ -79,7 +78,7 @@ class Session:
         with self._lock:
             if self._dead:
                 return False
-        asked_at = _now_s()
+        asked_at = now_s()
         with self._database.write() as connection:
             renewal = (
                 sa.update(sessions)
@@ -188,10 +187,6 @@ def free_dead_claims(connection: sa.Connection, database: Database) -> list[Free
     if freed:
         signals.notify(connection, signals.Channel.WORK)
     return freed
-
-
-def _now_s() -> float:
-    return time.clock_gettime(_CLOCK)
 
 
 def _any_dead(database: Database) -> sa.ColumnElement[bool]:
