@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from taskflow.exceptions import JobFailure
 
-from jobboard.boards.clock import now_s
+from jobboard.boards.clock import GIVEN_UP, now_s
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ class Lease:
     def alive(self) -> bool:
         """Do all claims that were ever made certainly hold still? False is final.
 
-        Asks no server: counted from before the last prolongation, so the server's lease never ends earlier.
+        Asks no server: counted from before the last prolongation, so the server's lease never ends earlier. Taken
+        for dead a little before it ends, so that nothing is begun any more that it would not cover.
         """
         with self._lock:
             self._look()
@@ -129,7 +130,7 @@ class Lease:
                 self._session, self._asked_at, self._dead = session, asked_at, False
 
     def _look(self) -> None:
-        if not self._dead and now_s() >= self._asked_at + self._lease_s:
+        if not self._dead and now_s() >= self._asked_at + self._lease_s * GIVEN_UP:
             self._die()
 
     def _die(self) -> None:

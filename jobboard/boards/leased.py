@@ -88,7 +88,7 @@ class LeasedBoard(base.NotifyingJobBoard):
         """Have none."""
 
     @abstractmethod
-    def _asking(self, doing: str) -> AbstractContextManager[None]:
+    def _asking(self, doing: str) -> AbstractContextManager[Any]:
         """Around every request: `NoAnswer` if the server does not answer, `JobFailure` for other errors."""
 
     @abstractmethod
@@ -223,9 +223,10 @@ class LeasedBoard(base.NotifyingJobBoard):
         if not self._answers:  # not even begun then, instead of once more in vain
             self._ping()
         again = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(NoAnswer),
+            retry=tenacity.retry_if_exception_type(NoAnswer)
+            & tenacity.retry_if_exception(lambda _error: lease.holds(session)),
             wait=tenacity.wait_exponential(_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
-            stop=lambda _state: not lease.holds(session),
+            stop=tenacity.stop_after_delay(self.lease_s),
             reraise=True,
         )
         return again(request)
@@ -248,4 +249,4 @@ class LeasedBoard(base.NotifyingJobBoard):
 
 def reason(error: Exception) -> str:
     """What a client's error says, without what it is made of."""
-    return str(error) or type(error).__name__
+    return getattr(error, "detail_text", None) or str(error) or type(error).__name__

@@ -7,7 +7,7 @@ from typing import Any
 
 from taskflow import exceptions as excp
 
-from jobboard.boards import redis, zookeeper
+from jobboard.boards import etcd, redis, zookeeper
 from jobboard.boards.sql import SqlJobBoard
 from tests.servers.ports import LOOPBACK
 
@@ -36,6 +36,9 @@ def _board(kind: str, where: tuple[str, ...]) -> Any:
     if kind == "redis":
         port, namespace = where
         return redis.open_board("contract", redis.RedisOptions(LOOPBACK, int(port), namespace=namespace))
+    if kind == "etcd":
+        port, path = where
+        return etcd.open_board("contract", etcd.EtcdOptions(LOOPBACK, int(port), path))
     return zookeeper.open_board("contract", zookeeper.ZookeeperOptions(*where))
 
 

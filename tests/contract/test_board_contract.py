@@ -20,14 +20,14 @@ from taskflow.types import entity
 from taskflow.utils import persistence_utils
 
 from tests.contract import stock_flow
-from tests.contract.boards import SHORT_S, Boards, RedisBoards, SqlBoards, ZookeeperBoards
+from tests.contract.boards import SHORT_S, Boards, EtcdBoards, RedisBoards, SqlBoards, ZookeeperBoards
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-ON_SERVERS: dict[str, Any] = {"zookeeper": ZookeeperBoards, "redis": RedisBoards}
+ON_SERVERS: dict[str, Any] = {"zookeeper": ZookeeperBoards, "redis": RedisBoards, "etcd": EtcdBoards}
 KINDS = ["sqlite", "postgresql", *ON_SERVERS]
 
 
