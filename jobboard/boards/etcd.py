@@ -47,6 +47,7 @@ _SILENCE: Final = (
     etcd_exceptions.InternalServerError,  # it may have no leader now
     requests.exceptions.RequestException,
 )
+_UNSENT: Final = ("Failed to establish a new connection", "connect timeout")
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ class EtcdBoard(LeasedBoard, EtcdJobBoard):
         if client is None:
             raise excp.JobFailure(f"{doing}: jobboard {self.name} is not connected")
         try:
-            with self._answered(doing, _SILENCE):
+            with self._answered(doing, _SILENCE, _UNSENT):
                 yield client
         except etcd_exceptions.Etcd3Exception as error:
             raise excp.JobFailure(f"{doing}: {self.address}: {reason(error)}") from error
@@ -308,10 +309,6 @@ class EtcdBoard(LeasedBoard, EtcdJobBoard):
         client, self._client = self._client, None
         if client is not None:
             client.session.close()
-
-    def _ping(self) -> None:
-        with self._asking("looking whether it answers") as client:
-            client.status()
 
 
 @contextlib.contextmanager

@@ -35,7 +35,11 @@ def request_s(lease_s: float) -> float:
 
 
 class NoAnswer(excp.JobFailure):
-    """The server did not answer: the request may have been served all the same."""
+    """The server did not answer. If the request was sent, it may have been served all the same."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class LeasedBoard(base.NotifyingJobBoard):
@@ -90,10 +94,6 @@ class LeasedBoard(base.NotifyingJobBoard):
     @abstractmethod
     def _asking(self, doing: str) -> AbstractContextManager[Any]:
         """Around every request: `NoAnswer` if the server does not answer, `JobFailure` for other errors."""
-
-    @abstractmethod
-    def _ping(self) -> None:
-        """Nothing, if the server answers."""
 
     @abstractmethod
     def _claim(self, job: Any, who: str, session: str, mark: str) -> bool:
@@ -220,11 +220,14 @@ class LeasedBoard(base.NotifyingJobBoard):
         """Make a request until its answer is known, or the session lost: whether it was served must be known."""
         lease = self._required_lease()
         session = lease.session()
-        if not self._answers:  # not even begun then, instead of once more in vain
-            self._ping()
+
+        def may_be_served(attempt: tenacity.RetryCallState) -> bool:
+            error = attempt.outcome.exception() if attempt.outcome else None
+            unclear = isinstance(error, NoAnswer) and (error.sent or attempt.attempt_number > 1)
+            return unclear and lease.holds(session)
+
         again = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(NoAnswer)
-            & tenacity.retry_if_exception(lambda _error: lease.holds(session)),
+            retry=may_be_served,
             wait=tenacity.wait_exponential(_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
             stop=tenacity.stop_after_delay(self.lease_s),
             reraise=True,
@@ -237,13 +240,21 @@ class LeasedBoard(base.NotifyingJobBoard):
         self.malformed = found
 
     @contextlib.contextmanager
-    def _answered(self, doing: str, silence: tuple[type[Exception], ...]) -> Iterator[None]:
-        """Notes whether the server answers: `silence` are the client's errors that say it does not."""
+    def _answered(
+        self, doing: str, silence: tuple[type[Exception], ...], unsent: tuple[str, ...]
+    ) -> Iterator[None]:
+        """Notes whether the server answers.
+
+        `silence` are the client's errors that say it does not; those with one of these texts came up while it
+        tried to connect, before a request was sent.
+        """
         try:
             yield
         except silence as error:
             self._answers = False
-            raise NoAnswer(f"{doing}: {self.address} does not answer: {reason(error)}") from error
+            why = reason(error)
+            sent = not any(text in why for text in unsent)
+            raise NoAnswer(f"{doing}: {self.address} does not answer: {why}", sent=sent) from error
         self._answers = True
 
 

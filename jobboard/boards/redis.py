@@ -27,6 +27,7 @@ from jobboard.boards.redis_scripts import SCRIPTS
 __all__ = ["RedisBoard", "RedisOptions", "build_client", "open_board", "parse_redis_url"]
 
 _SILENCE: Final = (redis_exceptions.ConnectionError, redis_exceptions.TimeoutError)
+_UNSENT: Final = ("connecting to",)
 _OWNER_AT: Final = 74  # in a claim: see the scripts
 
 
@@ -268,7 +269,7 @@ class RedisBoard(LeasedBoard, RedisJobBoard):
         if self._closed:
             raise excp.JobFailure(f"{doing}: jobboard {self.name} is not connected")
         try:
-            with self._answered(doing, _SILENCE):
+            with self._answered(doing, _SILENCE, _UNSENT):
                 yield
         except redis_exceptions.RedisError as error:
             raise excp.JobFailure(f"{doing}: {self.address}: {reason(error)}") from error
@@ -281,10 +282,6 @@ class RedisBoard(LeasedBoard, RedisJobBoard):
 
     def _close_client(self) -> None:
         RedisJobBoard.close(self)
-
-    def _ping(self) -> None:
-        with self._asking("looking whether it answers"):
-            self._client.ping()
 
 
 def _now() -> datetime:
