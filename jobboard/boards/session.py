@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from jobboard import signals
-from jobboard.boards.clock import now_s
+from jobboard.boards.clock import now_s as _now_s
 from jobboard.database import Database
 from jobboard.errors import Unreachable
 from jobboard.schema import postings, sessions
@@ -50,7 +50,7 @@ class Session:
     def open(self) -> None:
         """Begin the lease, and free what sessions that died before still hold. Once only. Raises `Unreachable`."""
         sweep(self._database)
-        asked_at = now_s()
+        asked_at = _now_s()
         with self._database.write() as connection:
             expires_at = self._database.server_after(self.lease_s)
             row = {"id": self.id, "entity": self._entity, "expires_at": expires_at}
@@ -66,7 +66,7 @@ class Session:
         Asks no server: counted from before the last renewal, so the database's lease never ends earlier.
         """
         with self._lock:
-            if not self._dead and now_s() >= self._asked_at + self.lease_s:
+            if not self._dead and _now_s() >= self._asked_at + self.lease_s:
                 self._dead = True
             return not self._dead
 
@@ -78,7 +78,7 @@ class Session:
         with self._lock:
             if self._dead:
                 return False
-        asked_at = now_s()
+        asked_at = _now_s()
         with self._database.write() as connection:
             renewal = (
                 sa.update(sessions)

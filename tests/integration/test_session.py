@@ -114,10 +114,10 @@ def test_by_its_own_clock_it_dies_without_asking_anyone_and_for_good(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     with closing(opened(database, lease_s=15)) as session:
-        now_s = session_module.now_s()
-        monkeypatch.setattr(session_module, "now_s", lambda: now_s + 14)
+        now_s = session_module._now_s()
+        monkeypatch.setattr(session_module, "_now_s", lambda: now_s + 14)
         assert session.alive
-        monkeypatch.setattr(session_module, "now_s", lambda: now_s + 15)
+        monkeypatch.setattr(session_module, "_now_s", lambda: now_s + 15)
         assert not session.alive
         monkeypatch.undo()
         assert not session.alive
