@@ -20,6 +20,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from jobboard import signals
 from jobboard.database import Database
 from jobboard.errors import Unreachable
+from jobboard.faults import lasts
 from jobboard.schema import postings, sessions
 
 LOG = logging.getLogger(__name__)
@@ -195,8 +196,7 @@ def _now_s() -> float:
 
 
 def _any_dead(database: Database) -> sa.ColumnElement[bool]:
-    expired = sa.exists().where(sessions.c.expires_at <= database.server_now)
-    return sa.or_(expired, sa.exists().where(_orphaned()))
+    return sa.or_(sa.exists().where(_expired(database)), sa.exists().where(_orphaned()))
 
 
 def _orphaned() -> sa.ColumnElement[bool]:
@@ -204,12 +204,12 @@ def _orphaned() -> sa.ColumnElement[bool]:
     return sa.and_(postings.c.session.is_not(None), ~has_session)
 
 
+def _expired(database: Database) -> sa.ColumnElement[bool]:
+    return sa.not_(lasts(database, sessions.c.expires_at))
+
+
 def _delete_expired(database: Database) -> sa.Delete:
-    expired = (
-        sa.select(sessions.c.id)
-        .where(sessions.c.expires_at <= database.server_now)
-        .with_for_update(skip_locked=True)
-    )
+    expired = sa.select(sessions.c.id).where(_expired(database)).with_for_update(skip_locked=True)
     return sa.delete(sessions).where(sessions.c.id.in_(expired))
 
 
