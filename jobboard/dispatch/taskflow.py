@@ -19,7 +19,7 @@ from jobboard.claims import Claim, Owner
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
-from jobboard.models import PRIORITIES
+from jobboard.models import priority_name
 from jobboard.schema import jobs
 from jobboard.states import AT_REST
 
@@ -87,7 +87,7 @@ class TaskflowDispatch(Dispatch):
             self.board.post(
                 row["flow"],
                 details={"job": row["id"], "posting": row["posting"]},
-                priority=PRIORITIES[row["priority"]].upper(),
+                priority=priority_name(row["priority"]).upper(),
             )
 
     def _missing(self, on_board: set[str | None]) -> list[sa.RowMapping]:
