@@ -117,7 +117,9 @@ class TaskflowDispatch(Dispatch):
             for posting in self.board.iterjobs(only_unclaimed=True):
                 if len(found) >= limit:
                     break
-                if posting.name in flows and (posting.details or {}).get("job") not in busy:
+                if posting_id(posting) is None:
+                    continue  # someone else's: it is left alone
+                if posting.name in flows and posting.details.get("job") not in busy:
                     found += self._claim_one(owner, posting)
         except (exceptions.JobFailure, Unreachable):
             # The board or the database has gone in between: what was claimed before is to be run all the same.
@@ -166,4 +168,5 @@ class TaskflowDispatch(Dispatch):
 
 def posting_id(posting: Any) -> str | None:
     """The id that the record knows this posting by; None if it is not one of ours."""
-    return (posting.details or {}).get("posting")
+    uuid = posting.details.get("posting") if isinstance(posting.details, dict) else None
+    return uuid if isinstance(uuid, str) else None
