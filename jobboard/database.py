@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -22,6 +23,7 @@ import tenacity
 from sqlalchemy import exc as sa_exc
 
 from jobboard.errors import SettingError, Unreachable
+from jobboard.malformed import Malformed, read_json, shown
 from jobboard.migrations import upgrade
 from jobboard.schema import VERSION, UtcDateTime
 
@@ -211,7 +213,7 @@ def _is_file(url: sa.URL) -> bool:
 
 
 def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
-    return sa.create_engine(
+    engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg2"),
         connect_args=_POSTGRESQL,
         isolation_level="READ COMMITTED",
@@ -219,7 +221,23 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
         pool_size=size,
         max_overflow=overflow,
         json_serializer=to_json,
+        json_deserializer=read_json,
     )
+    sa.event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    from psycopg2 import extensions  # noqa: PLC0415 - who uses SQLite does not wait for it
+
+    def read(text: str | None, cursor: Any) -> Any:
+        try:
+            return extensions.PYDATETIMETZ(text, cursor)
+        except ValueError:  # a year that Python does not have
+            return Malformed(f"no moment: {shown(text)}")
+
+    lenient = extensions.new_type(extensions.PYDATETIMETZ.values, "MOMENT", read)
+    extensions.register_type(lenient, connection)
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
@@ -234,6 +252,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         pool_size=10,
         max_overflow=30,
         json_serializer=to_json,
+        json_deserializer=read_json,
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
@@ -242,6 +261,8 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: sqlite3 would say it too late
+    # Text that is no UTF-8, which SQLite stores: it would make the whole page unreadable.
+    connection.text_factory = functools.partial(str, encoding="utf-8", errors="backslashreplace")
     cursor = connection.cursor()
     _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")

@@ -5,7 +5,8 @@ JobboardError
 ├── NoSuchJob             no record has this id
 ├── AmbiguousJob          a prefix fits several records
 ├── Refused               the job's state does not allow it
-│   └── KeyInUse          the key belongs to a job of another flow or other arguments
+│   ├── KeyInUse          the key belongs to a job of another flow or other arguments
+│   └── MalformedRecord   what is stored of the job makes no sense
 ├── InvalidPost           a job could not be stored as asked
 ├── Fenced                the claim has passed to another conductor
 ├── Unreachable           the database or the board does not answer
@@ -51,6 +52,19 @@ class Refused(JobboardError):
 
 class KeyInUse(Refused):
     """The key belongs to a job of another flow or with other arguments that has not ended."""
+
+
+class MalformedRecord(Refused):
+    """What is stored of the job makes no sense. The message names what, and what to do about it."""
+
+    def __init__(self, job: str, state: object, faults: str) -> None:
+        super().__init__(
+            job,
+            str(state),
+            f"its record is malformed: {faults}: mend it in the database, or remove it with "
+            f"`poster delete {job} --force --reason T`",
+        )
+        self.faults = faults
 
 
 class InvalidPost(JobboardError):

@@ -92,6 +92,12 @@ class Client:
         return self._open().database
 
     @property
+    def malformed(self) -> Mapping[str, str]:
+        """What was asked for and left out, since what is stored of it makes no sense; and why."""
+        with self._lock:
+            return dict(self._opened.records.malformed) if self._opened else {}
+
+    @property
     def registry(self) -> Registry:
         """The flows that are known here."""
         with self._lock:
@@ -352,7 +358,7 @@ class Client:
 
     def conductors(self) -> builtins.list[ConductorRow]:
         """Conductors that are there, or were in the last day, by name."""
-        return list_conductors(self.database)
+        return list_conductors(self.database, self._records.malformed)
 
     def stats(self) -> statistics.Stats:
         """Numbers over all jobs and conductors."""
