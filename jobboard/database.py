@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy import exc as sa_exc
 
+from jobboard.address import without_password
 from jobboard.errors import SettingError, Unreachable
 from jobboard.migrations import upgrade
 from jobboard.schema import VERSION, UtcDateTime
@@ -72,7 +72,7 @@ class Database:
     @property
     def address(self) -> str:
         """The database's address, fit to be shown."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return without_password(self.engine.url.render_as_string(hide_password=True))
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -194,9 +194,8 @@ def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
     except (sa_exc.ArgumentError, ValueError):  # the second: of a port that is no number
-        shown = re.sub(r"(?<=:)[^:@/]*(?=@)", "***", url)
         raise SettingError(
-            f"{shown!r} is not a database address: use sqlite:////path/to/file.db "
+            f"{without_password(url)!r} is not a database address: use sqlite:////path/to/file.db "
             "or postgresql://user:password@host/name"
         ) from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
@@ -216,6 +215,7 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
         connect_args=_POSTGRESQL,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
+        hide_parameters=True,  # errors and logs show statements, and not what is stored
         pool_size=size,
         max_overflow=overflow,
         json_serializer=to_json,
@@ -233,6 +233,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connect_args={"timeout": _BUSY_S, "check_same_thread": False},
         pool_size=10,
         max_overflow=30,
+        hide_parameters=True,
         json_serializer=to_json,
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)

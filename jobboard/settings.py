@@ -12,6 +12,7 @@ from typing import Any
 import durationpy
 import platformdirs
 
+from jobboard.address import without_password
 from jobboard.errors import SettingError
 
 
@@ -78,7 +79,7 @@ def _parse(origin: str, name: str, text: str) -> Any:
     try:
         return _PARSERS[name](text)
     except ValueError as error:
-        raise SettingError(f"{origin}={text}: {error}") from None
+        raise SettingError(f"{origin}={without_password(text)}: {error}") from None
 
 
 def parse_duration(text: str) -> float:

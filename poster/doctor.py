@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
+from jobboard.address import without_password
 from jobboard.errors import JobboardError, Unreachable
 from jobboard.states import UNDOING
 
@@ -23,9 +23,6 @@ WARNING: Final = "warning"  # works, but not as one would wish
 ERROR: Final = "error"
 UNREACHABLE: Final = "unreachable"
 
-MASK: Final = "********"
-_PASSWORD: Final = re.compile(r"(//[^:/@]*:).*@")
-_PASSWORD_OPTION: Final = re.compile(r"(password=)[^&]*")
 _PAGE: Final = 1000
 _TASKFLOW_TABLES: Final = ("logbooks", "flowdetails", "atomdetails")
 
@@ -82,7 +79,7 @@ def shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return _PASSWORD_OPTION.sub(rf"\1{MASK}", _PASSWORD.sub(rf"\1{MASK}@", text))
+    return without_password(text)
 
 
 def _guarded(name: str, look: Callable[[], tuple[str, str]]) -> Check:

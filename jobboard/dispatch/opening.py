@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobboard.address import without_password
 from jobboard.database import Database
 from jobboard.errors import SettingError
 from jobboard.records import Records
@@ -39,4 +40,5 @@ def open_dispatch(database: Database, settings: Settings) -> Dispatch:
 
         options = zookeeper.parse_zookeeper_url(settings.jobboard_url, timeout_s=settings.lease)
         return TaskflowDispatch(database, zookeeper.open_board(BOARD, options))
-    raise SettingError(f"jobboard {settings.jobboard_url}: {settings.board_kind} is not supported yet")
+    address = without_password(settings.jobboard_url)
+    raise SettingError(f"jobboard {address}: {settings.board_kind} is not supported yet")
