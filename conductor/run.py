@@ -25,6 +25,7 @@ from flows.errors import FlowsError
 from flows.executing import Executing
 from flows.registry import BuiltFlow, FlowSpec
 from flows.run_context import RunContext, TaskReport
+from flows.secrets import Secrets
 from jobboard import history, task_view
 from jobboard.claims import Claim
 from jobboard.database import Database
@@ -250,7 +251,7 @@ class JobRun:
             self._check_structure(engine)
             if self._flow_detail is None:
                 self._begin_attempt(engine, detail)
-            engine.bind(self._context(engine))
+            engine.bind(self._context(engine, built.secrets))
         except _UNFIT as error:
             raise CannotRun(_plain_error(error)) from error
         return engine
@@ -302,7 +303,7 @@ class JobRun:
         self._persistence.get_connection().save_later(book, change)
         self._flow_detail = detail.uuid
 
-    def _context(self, engine: JobEngine) -> RunContext:
+    def _context(self, engine: JobEngine, secrets: Secrets) -> RunContext:
         return RunContext(
             token=self.token,
             job=self.claim.job,
@@ -312,6 +313,7 @@ class JobRun:
             sealed=True,
             max_result_bytes=self._tools.settings.max_result_bytes,
             executing=self.executing,
+            secrets=secrets,
         )
 
     # Driving it

@@ -111,7 +111,11 @@ class Conductor(base.Conductor):
             self._stopped.set()
 
     def stop(self) -> None:
-        """Ask `run` to end. Returns at once; may be called from a signal handler."""
+        """Ask `run` to end. Returns at once.
+
+        A signal handler may call it, if `run` has another thread than the main one: handlers run in that, and
+        would wait for a lock that the code they interrupt holds.
+        """
         self._stopping.set()
         self._wake.set()
 

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import os
-import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy import exc as sa_exc
 
+from jobboard.address import without_password
 from jobboard.errors import SettingError, Unreachable
 from jobboard.malformed import Malformed, read_json, shown
 from jobboard.migrations import upgrade
@@ -74,7 +74,7 @@ class Database:
     @property
     def address(self) -> str:
         """The database's address, fit to be shown."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return without_password(self.engine.url.render_as_string(hide_password=True))
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -196,9 +196,8 @@ def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
     except (sa_exc.ArgumentError, ValueError):  # the second: of a port that is no number
-        shown = re.sub(r"(?<=:)[^:@/]*(?=@)", "***", url)
         raise SettingError(
-            f"{shown!r} is not a database address: use sqlite:////path/to/file.db "
+            f"{without_password(url)!r} is not a database address: use sqlite:////path/to/file.db "
             "or postgresql://user:password@host/name"
         ) from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
@@ -218,6 +217,7 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
         connect_args=_POSTGRESQL,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
+        hide_parameters=True,  # errors and logs show statements, and not what is stored
         pool_size=size,
         max_overflow=overflow,
         json_serializer=to_json,
@@ -251,6 +251,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connect_args={"timeout": _BUSY_S, "check_same_thread": False},
         pool_size=10,
         max_overflow=30,
+        hide_parameters=True,
         json_serializer=to_json,
         json_deserializer=read_json,
     )

@@ -72,13 +72,14 @@ class InvalidPost(JobboardError):
 
 
 class Fenced(JobboardError):
-    """The record's epoch has moved on: another conductor holds the job, and nothing was written.
+    """The claim has passed on: another may hold the job, and nothing was written.
 
     Not a `StorageFailure` nor an SQLAlchemy error: TaskFlow tries those again.
     """
 
-    def __init__(self, job: str, epoch: int) -> None:
-        super().__init__(f"job {job}: claim of epoch {epoch} is stale, another conductor took the job over")
+    def __init__(self, job: str, epoch: int | None = None) -> None:
+        claim = "its claim" if epoch is None else f"claim of epoch {epoch}"
+        super().__init__(f"job {job}: {claim} is stale, another conductor took the job over")
         self.job = job
         self.epoch = epoch
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
+from jobboard.address import without_password
 from jobboard.errors import JobboardError, Unreachable
-from jobboard.settings import without_password
 from jobboard.states import UNDOING
 
 if TYPE_CHECKING:
