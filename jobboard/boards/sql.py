@@ -185,7 +185,7 @@ class SqlJobBoard(base.NotifyingJobBoard):
 
         `NotFound` if nobody has claimed the job, `JobFailure` if another has.
         """
-        _check_who(who)
+        check_who(who)
         with self._connected(f"job {job.uuid} cannot be fenced") as database:
             session = self._required_session()
             mine = sa.and_(postings.c.uuid == job.uuid, self._here(), self._claimed_by(session, who))
