@@ -260,6 +260,10 @@ class Records:
                 for _before, after in changed
             ],
         )
+        over = [(after["id"], after["attempt"]) for _before, after in changed if after["state"] == State.CANCELLED]
+        if over:
+            these = sa.tuple_(attempts.c.job, attempts.c.number).in_(over)
+            connection.execute(sa.update(attempts).where(these).values(ended_at=now, outcome=str(State.CANCELLED)))
         fresh = [
             {"job": after["id"], "number": after["attempt"], "arguments": after["arguments"]}
             for before, after in changed

@@ -292,6 +292,19 @@ def test_a_job_that_never_began_is_cancelled_at_once(database, records):
     assert (cancel.reverted, cancel.total) == (0, 0)
     assert rows(database, postings) == []
     assert row_of(database, job)["posting"] is None
+    assert ends(database, job) == [("cancelled", answer.finished_at)]
+
+
+def test_a_cancel_of_many_ends_the_attempts_that_never_began(database, records):
+    waiting, running = post(records), post(records)
+    put(database, running, State.RUNNING, begun=True)
+    cancelled, _cancelling = records.cancel_many([waiting, running], by="bob")
+    assert ends(database, waiting) == [("cancelled", cancelled.finished_at)]
+    assert ends(database, running) == [(None, None)]
+
+
+def ends(database: Database, job: str) -> list[Any]:
+    return [(row["outcome"], row["ended_at"]) for row in rows(database, attempts, job=job)]
 
 
 def test_a_running_job_keeps_its_posting_and_its_conductor(database, records):
