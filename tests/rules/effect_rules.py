@@ -21,7 +21,20 @@ _SHOWN_AS = {
     states.REVERTED: {"reverted", "pending"},
     states.REVERT_FAILURE: {"revert_failure"},
 }
+_SEEN_AS = {"success": What.EXECUTED, "reverted": What.REVERTED}
 _NOT_UNDONE = {states.RUNNING, states.SUCCESS, states.FAILURE, states.REVERTING}
+
+
+def ends_are_told_by_who_saw_them(_known: Known, story: Story) -> Iterator[str]:
+    """I6: nothing is written under a stale epoch: a task's end is told under the claim that brought it about."""
+    seen = {(effect.epoch, effect.task, effect.what) for effect in story.effects}
+    tasks = {effect.task for effect in story.effects}
+    epochs = {line.seq: (line.data or {})["epoch"] for line in story.claims}
+    for line in story.task_lines:
+        epoch = max((epoch for seq, epoch in epochs.items() if seq < line.seq), default=0)
+        end = _SEEN_AS.get(line.state or "")
+        if end and line.task in tasks and (epoch, line.task, end) not in seen:
+            yield f"task {line.task} is called {line.state} under epoch {epoch}, which did not see it end so"
 
 
 def executions_are_few(known: Known, story: Story) -> Iterator[str]:
