@@ -113,6 +113,8 @@ def test_what_does_not_stop_within_the_grace_time_is_interrupted_and_not_reverte
         house.comes_to(job, S.COMPLETED)
     assert house.calls == ["execute a", "execute b", "execute b", "execute c"]
     assert house.row(job)["claims"] == 2
+    claimed_by = [line.data["owner"] for line in house.lines(job) if line.data and "owner" in line.data]
+    assert len(set(claimed_by)) == 2
 
 
 def test_a_job_that_is_being_reverted_is_handed_back_between_two_reverts(house):
@@ -331,8 +333,10 @@ def test_a_job_whose_conductors_die_again_and_again_is_given_up(house):
         house.change(job, claims=house.settings.max_claims, retries_left=0)
         house.expire("one")
         with house.running("two"):
-            done = house.comes_to(job, S.FAILED)
-            gate.open.set()
+            try:
+                done = house.comes_to(job, S.FAILED)
+            finally:
+                gate.open.set()
     assert house.calls == ["execute a", "execute b", "revert b", "revert a"]
     assert (done.error.task, done.error.type) == (None, "TooManyClaims")
     assert done.error.message == "given up: 5 conductors died or failed while they had it"
@@ -435,3 +439,5 @@ def test_a_conductor_whose_lease_was_lost_begins_anew_and_never_has_a_job_twice(
         house.comes_to(job, S.COMPLETED)
     assert house.calls == ["execute a", "execute b", "execute b", "execute c"]
     assert house.row(job)["claims"] == 2
+    claimed_by = [line.data["owner"] for line in house.lines(job) if line.data and "owner" in line.data]
+    assert len(set(claimed_by)) == 2
