@@ -170,6 +170,8 @@ class JobRun:
             self._prepare(engine, check=False)
             engine.turn_back(self.token)
             ending = self._drive(engine)
+        if ending is Ending.SUSPENDED:
+            engine.forget_unstarted()
         if ending is Ending.STUCK and self._stuck_because is not None:
             engine.fail_reverts(self._stuck_because)
         return self.attempt.put_down(ending, engine.left_behind())

@@ -25,7 +25,8 @@ _NEXT_OF_TASK = {
 
 def posts_give_one_record(known: Known) -> Iterator[str]:
     """I1: an accepted post gives exactly one record."""
-    deleted = {asked.job for asked in known.requests or () if asked.kind == "delete"}
+    deletes = [asked for asked in known.requests or () if asked.kind == "delete"]
+    deleted = {asked.job for asked in deletes if asked.accepted is not False}
     for asked in known.requests or ():
         there = asked.job in known.stories or asked.job in deleted
         if asked.kind == "post" and asked.accepted and not there:
@@ -104,7 +105,7 @@ def history_is_a_path(_known: Known, story: Story) -> Iterator[str]:
         yield "does not begin pending"
     for before, after in story.moves:
         same = before.state == after.state
-        marked = same and after.by is not None and story.record["deleting"]
+        marked = same and (after.message or "").startswith("deleted by ")
         taken_over = same and is_claim(after)
         if not (marked or taken_over or (before.state, after.state) in _EDGES):
             yield f"went from {before.state} to {after.state} (line {after.seq})"
