@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from concurrent import futures
 from typing import Any, Final
 
 from taskflow.conductors import base
 
 from conductor.job_log import JobLogHandler
+from conductor.lease_guard import LeaseGuard
 from conductor.outcome import Ending
 from conductor.retention import Retention
 from conductor.run import JobRun, Tools
@@ -31,6 +33,7 @@ LOG = logging.getLogger(__name__)
 
 _POLL_S: Final = 1.0  # what a signal that was lost costs at most
 _RETRY_S: Final = 1.0
+_MENDS_A_LEASE: Final = 3
 _LAST_S: Final = 1.0  # of the grace time, for tasks that are interrupted at its end
 
 
@@ -48,6 +51,7 @@ class Conductor(base.Conductor):
         name: str | None = None,
         grace_s: float = 30.0,
     ) -> None:
+        self._given_name = name
         self._owner = new_owner(name)
         super().__init__(self._owner.name, dispatch.board)
         self._database = database
@@ -60,6 +64,7 @@ class Conductor(base.Conductor):
         self._runs: set[JobRun] = set()  # changed only under the lock
         self._runs_lock = threading.Lock()
         self._stranded: queue.SimpleQueue[JobRun] = queue.SimpleQueue()  # broke off, and still hold their claims
+        self._mend_at_s = 0.0
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -88,6 +93,8 @@ class Conductor(base.Conductor):
             unresponsive,
         )
         watch.start()
+        guard = LeaseGuard(self._dispatch, self._running, self._settings.lease)
+        guard.start()
         retention = Retention(self._database, self._settings.retention)
         retention.start()
         log = JobLogHandler(self._journal_of)
@@ -99,6 +106,7 @@ class Conductor(base.Conductor):
             logging.getLogger().removeHandler(log)
             retention.stop()
             watch.stop()
+            guard.stop()
             self._leave()
             self._stopped.set()
 
@@ -146,24 +154,36 @@ class Conductor(base.Conductor):
 
     def _claim(self, room: int) -> Sequence[Claim] | None:
         """Up to `room` claims; None if nobody could be asked."""
-        if room <= 0:
-            return ()
         try:
             if not self._dispatch.alive:
                 self._begin_anew()
             self._let_stranded_go()
-            busy = {run.claim.job for run in self._running()}
-            return self._dispatch.claim(self._owner, self._names, room, busy=busy)
+            running = {run.claim.job for run in self._running()}
+            self._mend(running)
+            if room <= 0:
+                return ()
+            return self._dispatch.claim(self._owner, self._names, room, busy=running)
         except Unreachable as error:
             LOG.warning("waiting for %s", error)
             self._stopping.wait(_RETRY_S)
             return None
 
     def _begin_anew(self) -> None:
-        """The lease was lost, and every claim with it: others may have them. Go on with a new one."""
+        """The lease was lost, and every claim with it: others may have them. Go on with a new one, as another."""
         LOG.warning("the lease was lost: beginning anew")
         self._dispatch.close()
+        self._owner = new_owner(self._given_name)
         self._dispatch.open()
+        self._registration.enter_as(self._owner)
+
+    def _mend(self, running: Collection[str]) -> None:
+        """Now and then, mend what others left behind; and our own claims that we were never told of."""
+        if time.monotonic() < self._mend_at_s:
+            return
+        self._mend_at_s = time.monotonic() + self._settings.lease / _MENDS_A_LEASE
+        mended = self._dispatch.mend(self._owner, running)
+        if mended:
+            LOG.info("mended %d things that a crash or a lost reply left behind", mended)
 
     def _pause_s(self) -> float:
         if len(self._runs) >= self._slots:

@@ -1,4 +1,4 @@
-"""The one thread of a conductor that watches: for cancels, pauses, time limits, lost claims, its own lease.
+"""The one thread of a conductor that watches: for cancels, pauses, time limits, lost claims.
 
 It never touches TaskFlow's storage, which a running task may hold locked; it reads records, raises flags, and
 writes what the journals have gathered.
@@ -95,8 +95,6 @@ class Watch:
     def _turn(self) -> None:
         runs = self._runs()
         heard = self._listener.wait(_FLUSH_S if runs else _POLL_S)
-        if not self._dispatch.alive:
-            self._lose_all()
         runs = self._runs()
         if runs and (Channel.CONTROL in heard or self._look_now.is_set() or self._is_due(self._look_at, _POLL_S)):
             self._look_now.clear()
@@ -118,16 +116,13 @@ class Watch:
         return True
 
     def _beat(self) -> None:
-        if not self._registration.beat():
+        # Not without a lease: others wait for the jobs of a conductor that seems to live.
+        if self._dispatch.alive and not self._registration.beat():
             self._registration.enter()
 
     def _sweep(self) -> None:
         if self._dispatch.free_dead_claims():
             self._wake()
-
-    def _lose_all(self) -> None:
-        for run in self._runs():
-            run.abandon(CancelKind.LOST_CLAIM, "the lease has ended")
 
     def _look_at(self, runs: Sequence[JobRun]) -> None:
         wanted = [run.claim.job for run in runs]

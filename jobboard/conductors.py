@@ -22,7 +22,7 @@ def new_owner(name: str | None) -> Owner:
     return Owner(name or f"{host}-{pid}", f"{host}:{pid}:{uuid4().hex[:12]}")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Registration:
     """A conductor's row, kept fresh by `beat`."""
 
@@ -32,12 +32,19 @@ class Registration:
     flows: Sequence[str]
     lease_s: float
 
+    def enter_as(self, owner: Owner) -> None:
+        """Write the row anew: from now on nobody waits for what the owner before may still hold."""
+        before, self.owner = self.owner, owner
+        self._enter(before)
+
     def enter(self) -> None:
-        """Write the row, also over an earlier one, and remove rows of conductors that have been dead for long."""
+        """Write the row, also over an earlier one."""
+        self._enter(self.owner)
+
+    def _enter(self, before: Owner) -> None:
         host, pid, _ = self.owner.id.rsplit(":", 2)
         with self.database.write() as connection:
-            long_ago = self.database.server_after(-_KEPT_S)
-            old = sa.or_(conductors.c.expires_at < long_ago, conductors.c.owner == self.owner.id)
+            old = conductors.c.owner.in_([before.id, self.owner.id])
             connection.execute(sa.delete(conductors).where(old))
             connection.execute(
                 sa.insert(conductors).values(
@@ -72,10 +79,22 @@ class Registration:
 _KEPT_S = 24 * 3600.0
 
 
-def is_alive(connection: sa.Connection, database: Database, owner: str) -> bool:
-    """Whether the conductor with this owner id has been heard of within its lease."""
-    alive = sa.and_(conductors.c.owner == owner, conductors.c.expires_at > database.server_now)
-    return connection.execute(sa.select(conductors.c.owner).where(alive)).first() is not None
+def is_long_dead(database: Database) -> sa.ColumnElement[bool]:
+    """The condition on a row of `conductors` that it is of no use to people any more: dead for a day."""
+    return conductors.c.expires_at < database.server_after(-_KEPT_S)
+
+
+def is_alive(database: Database, owner: sa.ColumnElement[str | None]) -> sa.ColumnElement[bool]:
+    """The condition that the conductor with this owner id has been heard of within its lease."""
+    heard_of = sa.and_(conductors.c.owner == owner, conductors.c.expires_at > database.server_now)
+    return sa.exists(sa.select(conductors.c.owner).where(heard_of))
+
+
+def live_slots(connection: sa.Connection, database: Database) -> int:
+    """How many jobs all live conductors together run at once."""
+    alive = conductors.c.expires_at > database.server_now
+    slots = connection.execute(sa.select(sa.func.sum(conductors.c.slots)).where(alive)).scalar()
+    return int(slots or 0)
 
 
 def list_conductors(database: Database) -> list[ConductorRow]:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Dialect
 
 from jobboard.states import AT_REST, ENDED, State
 
-VERSION: Final = "0001"
+VERSION: Final = "0002"
 """The newest migration. A test holds it against the folder `migrations/versions`."""
 
 VERSION_TABLE: Final = "countermand_version"
@@ -116,6 +116,8 @@ sa.Index(
 )
 _owned = jobs.c.owner.is_not(None)
 sa.Index("jobs_owner", jobs.c.owner, postgresql_where=_owned, sqlite_where=_owned)
+_posted = jobs.c.posting.is_not(None)
+sa.Index("jobs_posting", jobs.c.posting, postgresql_where=_posted, sqlite_where=_posted)
 _keyed = sa.and_(jobs.c.key.is_not(None), jobs.c.state.not_in(_values(ENDED)))
 sa.Index("jobs_key", jobs.c.key, unique=True, postgresql_where=_keyed, sqlite_where=_keyed)
 

@@ -25,6 +25,9 @@ from jobboard.schema import postings, sessions
 LOG = logging.getLogger(__name__)
 
 _BEATS_A_LEASE: Final = 3
+GIVEN_UP: Final = 0.9
+"""Of a lease that cannot be renewed: the rest is for those who hold something by it to let go in time."""
+
 _RETRIES_A_LEASE: Final = 15
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps
 
@@ -64,10 +67,11 @@ class Session:
     def alive(self) -> bool:
         """Does the lease certainly hold still? False is final.
 
-        Asks no server: counted from before the last renewal, so the database's lease never ends earlier.
+        Asks no server: counted from before the last renewal, so the database's lease never ends earlier. Taken
+        for dead a little before it ends, so that nothing is begun any more that it would not cover.
         """
         with self._lock:
-            if not self._dead and _now_s() >= self._asked_at + self.lease_s:
+            if not self._dead and _now_s() >= self._asked_at + self.lease_s * GIVEN_UP:
                 self._dead = True
             return not self._dead
 

@@ -21,6 +21,7 @@ from taskflow.jobs import base
 from taskflow.jobs.backends.impl_zookeeper import ZookeeperJob, ZookeeperJobBoard
 from taskflow.utils import misc
 
+from jobboard.boards.session import GIVEN_UP
 from jobboard.boards.zookeeper_options import ZookeeperOptions, parse_zookeeper_url
 from jobboard.models import PRIORITIES
 
@@ -100,6 +101,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
         self._opened = False
         self._lost = True
         self._suspended_at: float | None = None
+        self._held_on_s = options.timeout_s * (GIVEN_UP - 2 / 3)
 
     @property
     def connected(self) -> bool:
@@ -111,10 +113,10 @@ class ZookeeperBoard(ZookeeperJobBoard):
         """Do the claims of this board certainly hold still? False is final, until `connect` is called again.
 
         The server ends a session when it has not heard from us for `timeout_s`. Of that, two thirds may have
-        passed when the client notices that the connection is gone.
+        passed when the client notices that the connection is gone; and it is given up a little before its end.
         """
         suspended_at = self._suspended_at
-        if suspended_at is not None and time.monotonic() >= suspended_at + self.options.timeout_s / 3:
+        if suspended_at is not None and time.monotonic() >= suspended_at + self._held_on_s:
             self._lost = True
         return self._opened and not self._lost
 

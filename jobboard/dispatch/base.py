@@ -55,6 +55,15 @@ class Dispatch(ABC):
         """Free what dead conductors held; how many claims that were. Raises `Unreachable`."""
 
     @abstractmethod
+    def mend(self, owner: Owner, running: Collection[str]) -> int:
+        """Mend a batch of what crashes, lost replies and other hands left behind; how much there was to mend.
+
+        Due records whose posting is not on the board, postings that no record wants, claims of this conductor's
+        own on jobs that are not `running`, rows of conductors long dead. To be called by the thread that claims,
+        which knows all that runs. Raises `Unreachable`.
+        """
+
+    @abstractmethod
     def put_down(self, connection: sa.Connection, claim: Claim, *, keep_posting: bool) -> None:
         """In the transaction of the record that ends the claim: free the posting, or remove it."""
 

@@ -14,20 +14,21 @@ from typing import Any, Final
 import sqlalchemy as sa
 from taskflow import exceptions
 
-from jobboard import claims, conductors, feeder
+from jobboard import claims, feeder, reconciler
 from jobboard.claims import Claim, Owner
+from jobboard.conductors import is_alive, live_slots
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.models import PRIORITIES
-from jobboard.schema import jobs
-from jobboard.states import AT_REST
+from jobboard.schema import Row, jobs
 
 LOG = logging.getLogger(__name__)
 
 WINDOW = 100
 """How many postings the board is kept supplied with, at least."""
 
+_PER_SLOT: Final = 4  # of those that live
 _POSTED_S: Final = 2.0  # from giving a record its posting's id to the posting, at most
 
 
@@ -37,6 +38,8 @@ class TaskflowDispatch(Dispatch):
     def __init__(self, database: Database, board: Any) -> None:
         self._database = database
         self.board = board
+        self._window = WINDOW
+        self._rounds = reconciler.Rounds(database)
         self._missing_since: dict[str, float] = {}  # by the posting's id
 
     def open(self) -> None:
@@ -75,37 +78,83 @@ class TaskflowDispatch(Dispatch):
         except (exceptions.JobFailure, exceptions.NotFound) as error:
             LOG.warning("job %s: its posting could not be put down, and will be later: %s", claim.job, error)
 
-    def _feed(self) -> None:
-        """Top the board's window up, and post again what a crash kept from it."""
-        on_board = {posting_id(posting): posting for posting in self._postings()}
-        missing = self._missing(set(on_board))
-        room = WINDOW - len(on_board) - len(missing)
-        if room > 0:
+    def mend(self, owner: Owner, running: Collection[str]) -> int:
+        """The board is read first: a posting that no record wants by then is never wanted again."""
+        with reached(self.board):
+            on_board = list(self._postings())
+            free = {posting.uuid for posting in self.board.iterjobs(only_unclaimed=True)}
+            with self._database.read() as connection:
+                missing = self._missing(connection, on_board)
+                wanted = reconciler.wanted(connection, _ids(on_board))
+                unrun = reconciler.has_unrun(connection, owner, running)
+                dead = reconciler.has_long_dead(connection, self._database)
+                self._window = max(WINDOW, _PER_SLOT * live_slots(connection, self._database))
+            mended = self._post_again(missing) if missing else 0
+            for posting in on_board:
+                if posting.uuid in free:
+                    mended += self._remove_unwanted(owner, posting, wanted)
+                elif job_id(posting) not in running:
+                    mended += self._abandon_unrun(owner, posting)
+        if unrun or dead:
             with self._database.write() as connection:
-                missing += feeder.take_due(connection, self._database, room)
-        for row in missing:
-            self.board.post(
-                row["flow"],
-                details={"job": row["id"], "posting": row["posting"]},
-                priority=PRIORITIES[row["priority"]].upper(),
-            )
+                mended += len(reconciler.free_unrun(connection, self._database, owner, running))
+                mended += reconciler.forget_long_dead(connection, self._database)
+        return mended
 
-    def _missing(self, on_board: set[str | None]) -> list[sa.RowMapping]:
+    def _feed(self) -> None:
+        """Top the board's window up."""
+        room = self._window - len(list(self._postings()))
+        if room <= 0:
+            return
+        with self._database.write() as connection:
+            due = feeder.take_due(connection, self._database, room)
+        for row in due:
+            self._post(row)
+
+    def _post(self, row: Row) -> None:
+        self.board.post(
+            row["flow"],
+            details={"job": row["id"], "posting": row["posting"]},
+            priority=PRIORITIES[row["priority"]].upper(),
+        )
+
+    def _missing(self, connection: sa.Connection, on_board: Collection[Any]) -> list[Row]:
         """Records whose posting did not reach the board, or was removed by someone else.
 
         Another conductor may be about to post what it has just taken: only what stays missing is posted again.
         """
-        waits = sa.and_(
-            jobs.c.posting.is_not(None),
-            jobs.c.posting.not_in([uuid for uuid in on_board if uuid]),
-            jobs.c.owner.is_(None),
-            jobs.c.state.not_in([str(state) for state in AT_REST]),
-        )
-        with self._database.read() as connection:
-            rows = list(connection.execute(sa.select(jobs).where(waits).limit(WINDOW)).mappings())
+        there = _ids(on_board)
+        rows = [row for row in self._rounds.next_batch(connection) if row["posting"] not in there]
         now = time.monotonic()
         self._missing_since = {row["posting"]: self._missing_since.get(row["posting"], now) for row in rows}
-        return [row for row in rows if now - self._missing_since[row["posting"]] >= _POSTED_S]
+        return [row for row in rows if now - self._missing_since[row["posting"]] >= _POSTED_S][:WINDOW]
+
+    def _post_again(self, rows: Sequence[Row]) -> int:
+        """Under another id: of two who miss the same posting, only one gives the record a new one."""
+        with self._database.write() as connection:
+            renewed = reconciler.renew_postings(connection, rows)
+        for row in renewed:
+            self._post(row)
+        return len(renewed)
+
+    def _remove_unwanted(self, owner: Owner, posting: Any, wanted: Collection[str]) -> bool:
+        """Remove a posting of no use: its record rests, has another posting, or is gone."""
+        uuid = posting_id(posting)
+        if uuid is None or uuid in wanted or not self._is_claimed_by(owner, posting):
+            return False
+        self.board.consume(posting, owner.id)
+        return True
+
+    def _abandon_unrun(self, owner: Owner, posting: Any) -> bool:
+        """Give back what is claimed in our name and does not run: the answer to the claim was lost."""
+        try:
+            if self.board.find_owner(posting) != owner.id:
+                return False
+        except exceptions.JobFailure as error:
+            LOG.warning("%s", error)  # a claim that cannot be read is not ours
+            return False
+        self.board.abandon(posting, owner.id)
+        return True
 
     def _postings(self) -> Iterable[Any]:
         postings: Iterable[Any] = self.board.iterjobs(ensure_fresh=True)
@@ -117,7 +166,8 @@ class TaskflowDispatch(Dispatch):
             for posting in self.board.iterjobs(only_unclaimed=True):
                 if len(found) >= limit:
                     break
-                if posting.name in flows and (posting.details or {}).get("job") not in busy:
+                # A job may be there twice, after an outage; it is never to be had twice.
+                if posting.name in flows and job_id(posting) not in {*busy, *(claim.job for claim in found)}:
                     found += self._claim_one(owner, posting)
         except (exceptions.JobFailure, Unreachable):
             # The board or the database has gone in between: what was claimed before is to be run all the same.
@@ -126,15 +176,21 @@ class TaskflowDispatch(Dispatch):
         return found
 
     def _claim_one(self, owner: Owner, posting: Any) -> list[Claim]:
-        try:
-            self.board.claim(posting, owner.id)
-        except (exceptions.UnclaimableJob, exceptions.NotFound):
+        if not self._is_claimed_by(owner, posting):
             return []
         try:
             return self._tell_record(owner, posting)
         except Unreachable:
             self.board.abandon(posting, owner.id)
             raise
+
+    def _is_claimed_by(self, owner: Owner, posting: Any) -> bool:
+        """Claim a posting; False if someone else has."""
+        try:
+            self.board.claim(posting, owner.id)
+        except (exceptions.UnclaimableJob, exceptions.NotFound):
+            return False
+        return True
 
     def _tell_record(self, owner: Owner, posting: Any) -> list[Claim]:
         """Raise the record's epoch for a posting that is ours; put the posting down if there is no use for it."""
@@ -158,12 +214,24 @@ class TaskflowDispatch(Dispatch):
         )
 
     def _is_worked_on(self, connection: sa.Connection, owner: Owner, uuid: str) -> bool:
-        holder = connection.execute(sa.select(jobs.c.owner).where(jobs.c.posting == uuid)).scalar()
-        return (
-            holder is not None and holder != owner.id and conductors.is_alive(connection, self._database, holder)
-        )
+        others = sa.and_(jobs.c.posting == uuid, jobs.c.owner != owner.id, is_alive(self._database, jobs.c.owner))
+        return connection.execute(sa.select(jobs.c.id).where(others)).first() is not None
+
+
+def _ids(postings: Iterable[Any]) -> set[str]:
+    return {uuid for uuid in map(posting_id, postings) if uuid is not None}
 
 
 def posting_id(posting: Any) -> str | None:
     """The id that the record knows this posting by; None if it is not one of ours."""
-    return (posting.details or {}).get("posting")
+    return _text(posting, "posting")
+
+
+def job_id(posting: Any) -> str | None:
+    """The id of its record; None if it is not one of ours."""
+    return _text(posting, "job")
+
+
+def _text(posting: Any, name: str) -> str | None:
+    value = (posting.details or {}).get(name)
+    return value if isinstance(value, str) else None

@@ -115,9 +115,9 @@ def test_by_its_own_clock_it_dies_without_asking_anyone_and_for_good(
 ):
     with closing(opened(database, lease_s=15)) as session:
         now_s = session_module._now_s()
-        monkeypatch.setattr(session_module, "_now_s", lambda: now_s + 14)
+        monkeypatch.setattr(session_module, "_now_s", lambda: now_s + 13)
         assert session.alive
-        monkeypatch.setattr(session_module, "_now_s", lambda: now_s + 15)
+        monkeypatch.setattr(session_module, "_now_s", lambda: now_s + 14)  # before the lease ends
         assert not session.alive
         monkeypatch.undo()
         assert not session.alive
