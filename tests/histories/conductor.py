@@ -90,6 +90,7 @@ class Run:
     heard: str  # the state that this conductor knows of
     undoing: bool
     begun: bool = False
+    began_again: bool = False  # with what an earlier run kept
     given_up: bool = False
     broken: bool = False
     in_flight: str | None = None  # the task that this conductor executes or reverts
@@ -193,6 +194,10 @@ class Conductor:
         """Free what dead conductors held."""
         self._dispatch.free_dead_claims()
 
+    def mend(self) -> None:
+        """Mend what is left behind: first of all its own claims that it was never told of."""
+        self._dispatch.mend(self.owner, set(self.runs))
+
     def claim(self, limit: int) -> list[Run]:
         """Put on the board what is due, and claim some of it."""
         claims = self._dispatch.claim(self.owner, FLOWS, limit, busy=set(self.runs))
@@ -249,6 +254,7 @@ class Conductor:
                 if state == "failure":
                     run.journal.observe(task, "PENDING", None)
             run.journal.set_columns(kept=False)
+            run.began_again = True
         with run.journal.begin() as connection:
             if claim.flow_detail is None:
                 connection.execute(
