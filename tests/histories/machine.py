@@ -34,7 +34,9 @@ lost = st.sampled_from([None, None, None, *Lost])
 which = st.integers(0, 2)
 deeds = st.sampled_from(["well", "well", "well", "well", "badly", "hear", "hand back"])
 events = st.sampled_from(["crashes", "freezes", "begins anew", "sweeps", "mends", "sleeps", "purges"])
-requests = st.sampled_from(["cancel", "cancel", "cancel all", "retry", "retry with others", *sorted(model.ANSWERS)])
+requests = st.sampled_from(
+    ["cancel", "cancel", "cancel all", "retry", "retry with others", *sorted(model.ANSWERS)]
+)
 
 
 class Histories(RuleBasedStateMachine):
@@ -198,7 +200,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(name=names, which=which, deeds=st.lists(deeds, min_size=1, max_size=10), lose=lost)
     def work(self, name: str, which: int, deeds: list[str], lose: Lost | None) -> None:
-        """A conductor goes on with one of its jobs, or claims some. It is the last step that is lost, if one is."""
+        """A conductor goes on with one of its jobs, or claims some. What is lost is the last step."""
         conductor = self._conductor(name)
         if not conductor.runs:
             self._claim(conductor, which + 1, lose if len(deeds) == 1 else None)
@@ -331,7 +333,9 @@ class Histories(RuleBasedStateMachine):
         if not stays and (not run.broken or todo is Todo.LET_GO):
             del conductor.runs[run.claim.job]
 
-    def _follow(self, known: model.Job, run: Run, todo: Todo, task: str, *, well: bool) -> bool:
+    def _follow(  # noqa: C901, PLR0911 - one case for each step
+        self, known: model.Job, run: Run, todo: Todo, task: str, *, well: bool
+    ) -> bool:
         """What a step that was stored makes of the job and of the run. Whether the run goes on."""
         later_s = self.now_s + HOUR_S
         left = run.claim.retries_left
