@@ -22,7 +22,7 @@ from conductor.watch import Watch
 from flows.cancel_token import CancelKind
 from flows.registry import Registry
 from jobboard import feeder
-from jobboard.claims import Claim
+from jobboard.claims import Claim, Owner
 from jobboard.conductors import Registration, new_owner
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch
@@ -51,9 +51,8 @@ class Conductor(base.Conductor):
         name: str | None = None,
         grace_s: float = 30.0,
     ) -> None:
-        self._given_name = name
-        self._owner = new_owner(name)
-        super().__init__(self._owner.name, dispatch.board)
+        owner = new_owner(name)
+        super().__init__(owner.name, dispatch.board)
         self._database = database
         self._dispatch = dispatch
         self._registry = registry
@@ -70,8 +69,8 @@ class Conductor(base.Conductor):
         self._stopped = threading.Event()
         self._pool = futures.ThreadPoolExecutor(slots, thread_name_prefix="slot")
         self._threads = futures.ThreadPoolExecutor(max(settings.parallel, slots), thread_name_prefix="parallel")
-        self._tools = Tools(database, dispatch, settings, self._threads, self._owner.name)
-        self._registration = Registration(database.reserved, self._owner, slots, self._names, settings.lease)
+        self._tools = Tools(database, dispatch, settings, self._threads, owner.name)
+        self._registration = Registration(database.reserved, owner, slots, self._names, settings.lease)
 
     # What TaskFlow's conductors do
 
@@ -128,6 +127,11 @@ class Conductor(base.Conductor):
         """Whether it runs."""
         return not self._stopped.is_set()
 
+    @property
+    def _owner(self) -> Owner:
+        """As whom it claims."""
+        return self._registration.owner
+
     def _dispatch_job(self, job: Claim) -> futures.Future[Any]:
         run = JobRun(job, self._registry.get(job.flow), self._tools)
         with self._runs_lock:
@@ -179,9 +183,8 @@ class Conductor(base.Conductor):
         """The lease was lost, and every claim with it: others may have them. Go on with a new one, as another."""
         LOG.warning("the lease was lost: beginning anew")
         self._dispatch.close()
-        self._owner = new_owner(self._given_name)
         self._dispatch.open()
-        self._registration.enter_as(self._owner)
+        self._registration.enter(new_owner(self._owner.name))
 
     def _mend(self, running: Collection[str]) -> None:
         """Now and then, mend what others left behind; and our own claims that we were never told of."""

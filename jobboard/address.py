@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 MASK: Final = "********"
+"""What is shown of a secret: a password, or a job's argument."""
+
 _PASSWORD: Final = re.compile(r"(//[^:/@]*:).*@")
 _PASSWORD_OPTION: Final = re.compile(r"(password=)[^&]*")
 

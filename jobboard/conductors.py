@@ -33,16 +33,12 @@ class Registration:
     flows: Sequence[str]
     lease_s: float
 
-    def enter_as(self, owner: Owner) -> None:
-        """Write the row anew: from now on nobody waits for what the owner before may still hold."""
-        before, self.owner = self.owner, owner
-        self._enter(before)
+    def enter(self, owner: Owner | None = None) -> None:
+        """Write the row, also over an earlier one.
 
-    def enter(self) -> None:
-        """Write the row, also over an earlier one."""
-        self._enter(self.owner)
-
-    def _enter(self, before: Owner) -> None:
+        As another `owner`: from then on nobody waits for what the one before may still hold.
+        """
+        before, self.owner = self.owner, owner or self.owner
         host, pid, _ = self.owner.id.rsplit(":", 2)
         with self.database.write() as connection:
             old = conductors.c.owner.in_([before.id, self.owner.id])

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE
-from jobboard.schema import jobs
-from jobboard.states import AT_REST, State
+from jobboard.schema import WAITING, jobs
+from jobboard.states import State
 
 _LOCK = 0x636F756E7466  # PostgreSQL's advisory lock: one feeder counts at a time
 
@@ -49,7 +49,7 @@ def next_due(database: Database) -> float | None:
     now = database.now()
     with database.read() as connection:
         moment = connection.execute(
-            sa.select(sa.func.min(jobs.c.due_at)).where(_waits(), jobs.c.due_at > now)
+            sa.select(sa.func.min(jobs.c.due_at)).where(WAITING, jobs.c.due_at > now)
         ).scalar()
     return float((moment - now).total_seconds()) if isinstance(moment, datetime) else None
 
@@ -58,7 +58,7 @@ def _due(connection: sa.Connection, now: datetime, limit: int, full: set[str]) -
     held_back = sa.and_(jobs.c.flow.in_(full), jobs.c.max_running.is_not(None), jobs.c.state == str(State.PENDING))
     due = (
         sa.select(jobs.c.id, jobs.c.flow, jobs.c.state, jobs.c.max_running)
-        .where(_waits(), CLAIMABLE, jobs.c.due_at <= now, ~held_back)
+        .where(WAITING, CLAIMABLE, jobs.c.due_at <= now, ~held_back)
         .order_by(jobs.c.priority, jobs.c.due_at, jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -85,10 +85,6 @@ def _give_uuids(connection: sa.Connection, ids: Sequence[str]) -> None:
     if ids:
         give = sa.update(jobs).where(jobs.c.id == sa.bindparam("which")).values(posting=sa.bindparam("uuid"))
         connection.execute(give, [{"which": job, "uuid": str(uuid4())} for job in ids])
-
-
-def _waits() -> sa.ColumnElement[bool]:
-    return sa.and_(jobs.c.posting.is_(None), jobs.c.state.not_in(sorted(str(state) for state in AT_REST)))
 
 
 def _on_board(connection: sa.Connection, flows: set[str]) -> dict[str, int]:

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE, faults_of, said_of
-from jobboard.schema import Row, attempts, conductors, jobs, postings
-from jobboard.states import AT_REST
+from jobboard.schema import LIVE, Row, attempts, conductors, jobs, postings
 
 _FLOWS: Final = sa.table("flowdetails", sa.column("uuid"))  # TaskFlow's own would bring TaskFlow along
 _PAGE: Final = 1000
@@ -41,11 +40,10 @@ def inspect(database: Database, board: str | None) -> list[Finding]:
 
 
 def _records(connection: sa.Connection) -> Iterable[Finding]:
-    live = jobs.c.state.not_in(_resting())
-    unclaimable = sa.and_(live, sa.not_(CLAIMABLE))
+    unclaimable = sa.and_(LIVE, sa.not_(CLAIMABLE))
     found = {
         finding.id: finding
-        for which in (unclaimable, live, sa.not_(live))
+        for which in (unclaimable, LIVE, sa.not_(LIVE))
         for row in _newest(connection, which)
         if (finding := _finding(row))
     }
@@ -76,11 +74,7 @@ def _attempts(connection: sa.Connection) -> Iterator[Finding]:
     own = sa.and_(attempts.c.job == jobs.c.id, attempts.c.number == jobs.c.attempt)
     detail = sa.exists().where(_FLOWS.c.uuid == attempts.c.flow_detail)
     lost = sa.or_(attempts.c.job.is_(None), sa.and_(attempts.c.flow_detail.is_not(None), sa.not_(detail)))
-    query = (
-        sa.select(jobs.c.id, jobs.c.attempt, attempts.c.flow_detail)
-        .outerjoin(attempts, own)
-        .where(jobs.c.state.not_in(_resting()), lost)
-    )
+    query = sa.select(jobs.c.id, jobs.c.attempt, attempts.c.flow_detail).outerjoin(attempts, own).where(LIVE, lost)
     for job, number, flow_detail in connection.execute(query):
         wrong = f"TaskFlow's flow detail {flow_detail} is gone" if flow_detail else "nothing is stored of it"
         yield Finding("attempt", f"{job}/{number}", wrong, _GIVEN_UP)
@@ -117,7 +111,3 @@ def _wrong_with(row: Row) -> str:
     if row["job"] is None:
         return "it belongs to no job of ours"
     return f"job {row['job']} is not there, or has another posting"
-
-
-def _resting() -> list[str]:
-    return sorted(str(state) for state in AT_REST)

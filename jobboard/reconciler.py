@@ -18,8 +18,7 @@ from jobboard.conductors import is_alive, is_long_dead
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE
 from jobboard.history import NewLine
-from jobboard.schema import Row, conductors, jobs
-from jobboard.states import AT_REST
+from jobboard.schema import LIVE, Row, conductors, jobs
 
 BATCH: Final = 1000
 """How many records, and how many postings, are looked at in one pass."""
@@ -43,14 +42,9 @@ class Rounds:
         return rows
 
 
-def wants_posting() -> sa.ColumnElement[bool]:
-    """The condition on a record that its posting, if it has one, is to be on the board."""
-    return jobs.c.state.not_in(sorted(str(state) for state in AT_REST))
-
-
 def wanted(connection: sa.Connection, ids: Collection[str]) -> set[str]:
     """Those of these postings' ids that some record wants on the board."""
-    query = sa.select(jobs.c.posting).where(jobs.c.posting.in_(list(ids)), wants_posting())
+    query = sa.select(jobs.c.posting).where(jobs.c.posting.in_(list(ids)), LIVE)
     return set(connection.execute(query).scalars())
 
 

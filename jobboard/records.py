@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
 from jobboard import history, removal, requests, signals, task_view
+from jobboard.address import MASK
 from jobboard.database import Database
 from jobboard.decisions import Accept, NoChange, Refuse, Remove
 from jobboard.errors import AmbiguousJob, JobboardError, KeyInUse, MalformedRecord, NoSuchJob, Refused
@@ -28,9 +29,6 @@ from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
 from jobboard.requests import Change, Request
 from jobboard.schema import Row, attempts, events, jobs, postings
 from jobboard.states import CURRENT, ENDED, State
-
-MASK: Final = "********"
-"""What is shown of a secret argument."""
 
 _BATCH: Final = 1000
 _SHOWN_OF_AMBIGUOUS: Final = 5

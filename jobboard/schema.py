@@ -123,14 +123,19 @@ jobs = sa.Table(
     sa.Index("jobs_finished", "finished_at"),
 )
 
-_waiting = sa.and_(jobs.c.posting.is_(None), jobs.c.state.not_in(_values(AT_REST)))
+LIVE: Final = jobs.c.state.not_in(_values(AT_REST))
+"""The condition on a record that it is not at rest: it has a posting, or waits for one."""
+
+WAITING: Final = sa.and_(jobs.c.posting.is_(None), LIVE)
+"""The condition on a record that it waits for a posting."""
+
 sa.Index(
     "jobs_unposted",
     jobs.c.priority,
     jobs.c.due_at,
     jobs.c.id,
-    postgresql_where=_waiting,
-    sqlite_where=_waiting,
+    postgresql_where=WAITING,
+    sqlite_where=WAITING,
 )
 _owned = jobs.c.owner.is_not(None)
 sa.Index("jobs_owner", jobs.c.owner, postgresql_where=_owned, sqlite_where=_owned)

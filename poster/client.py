@@ -16,12 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from jobboard import history, removal
+from jobboard.address import MASK
 from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
 from jobboard.dispatch.opening import open_records
 from jobboard.errors import NoSuchJob, Refused, Unreachable
 from jobboard.models import ConductorRow, HistoryLine, Job, NewJob, Task
-from jobboard.records import MASK, Answer, Posted, Records
+from jobboard.records import Answer, Posted, Records
 from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
 from jobboard.states import CURRENT, ENDED, State

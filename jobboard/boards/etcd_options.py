@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from jobboard.boards.address import check_options, folder, host_and_port, parse_address, truth
+from jobboard.boards.url import check_options, folder, host_and_port, parse_address, truth
 from jobboard.errors import SettingError
 
 _PORT: Final = 2379

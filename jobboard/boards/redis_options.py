@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from jobboard.boards.address import TLS, Address, check_options, host_and_port, parse_address, truth
+from jobboard.boards.url import TLS, Address, check_options, host_and_port, parse_address, truth
 from jobboard.errors import SettingError
 
 _PORT: Final = 6379

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from jobboard.boards.address import TLS, check_options, folder, host_and_port, parse_address, truth
+from jobboard.boards.url import TLS, check_options, folder, host_and_port, parse_address, truth
 from jobboard.errors import SettingError
 
 _PORT: Final = 2181

@@ -15,7 +15,7 @@ from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.faults import CLAIMABLE
 from jobboard.records import posting_row
-from jobboard.schema import jobs, postings
+from jobboard.schema import LIVE, jobs, postings
 
 _FED = 100
 
@@ -98,7 +98,7 @@ class SqlDispatch(Dispatch):
 
     def _stale(self, connection: sa.Connection) -> list[str]:
         """Postings that nobody holds and no record wants: it rests, has another one, or is gone."""
-        wants = sa.and_(jobs.c.id == postings.c.job, jobs.c.posting == postings.c.uuid, reconciler.wants_posting())
+        wants = sa.and_(jobs.c.id == postings.c.job, jobs.c.posting == postings.c.uuid, LIVE)
         batch = (
             sa.select(postings.c.seq, postings.c.uuid, sa.exists().where(wants).label("wanted"))
             .where(

@@ -162,15 +162,17 @@ class TaskflowDispatch(Dispatch):
 
     def _claim(self, owner: Owner, flows: frozenset[str], limit: int, busy: Collection[str]) -> list[Claim]:
         found: list[Claim] = []
+        had = set(busy)
         try:
             for posting in self.board.iterjobs(only_unclaimed=True):
                 if len(found) >= limit:
                     break
                 if posting_id(posting) is None:
                     continue  # someone else's: it is left alone
-                # A job may be there twice, after an outage; it is never to be had twice.
-                if posting.name in flows and job_id(posting) not in {*busy, *(claim.job for claim in found)}:
+                if posting.name in flows and job_id(posting) not in had:
                     found += self._claim_one(owner, posting)
+                    # A job may be there twice, after an outage; it is never to be had twice.
+                    had |= {claim.job for claim in found}
         except (exceptions.JobFailure, Unreachable):
             # The board or the database has gone in between: what was claimed before is to be run all the same.
             if not found:

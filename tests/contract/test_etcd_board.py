@@ -18,7 +18,7 @@ from taskflow import states
 from taskflow.types import entity
 
 from jobboard.boards.etcd import EtcdOptions, open_board, parse_etcd_url
-from tests.contract.tls import make_certificate
+from tests.contract import tls
 from tests.servers import Etcd
 from tests.servers.ports import LOOPBACK
 from tests.servers.required import require
@@ -128,14 +128,7 @@ def certified(tmp_path: Path) -> Any:
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
 
-    @contextmanager
-    def start(names: str) -> Iterator[tuple[Encrypted, str]]:
-        server = Encrypted()
-        server.certificate, server.key = make_certificate(tmp_path, names)
-        with server:
-            yield server, f"ca={server.certificate}&certfile={server.certificate}&keyfile={server.key}"
-
-    return start
+    return lambda names: tls.certified(Encrypted(), tmp_path, names)
 
 
 def test_tls_with_certificates_on_both_sides(certified: Any):

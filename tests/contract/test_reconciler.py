@@ -193,7 +193,8 @@ def test_where_all_is_well_nothing_is_mended(desk: Desk):
     (one, first), (two, second) = desk.enter("one"), desk.enter("two")
     waits, runs = posted(desk, one, first), posted(desk, one, first)
     assert len(claimed(one, first, 1)) == 1
-    desk.records.cancel(posted(desk, two, second), by="ann") if desk.board else None
+    if desk.board:  # elsewhere a cancel leaves a posting to be removed
+        desk.records.cancel(posted(desk, two, second), by="ann")
     assert [one.mend(first, {waits, runs}), two.mend(second, ())] == [0, 0]
     assert [len(claimed(two, second)), two.mend(second, {waits, runs})] == [1, 0]
 
@@ -252,7 +253,9 @@ def test_more_than_a_batch_is_mended_batch_by_batch(desk: Desk, monkeypatch: pyt
     known = {posted(desk, dispatch, owner) for _ in range(8)}
     for posting in desk.on_board():
         desk.remove(posting)
-    passes = [dispatch.mend(owner, ()) for _ in range(4)]
+    passes: list[int] = []
+    # How many it takes is not fixed: what is posted under a new id may come round again.
+    until(lambda: passes.append(dispatch.mend(owner, ())) or sum(passes) >= 8, timeout=60, what="all of them")
     assert (sum(passes), max(passes)) == (8, 3)
     assert {claim.job for claim in claimed(dispatch, owner)} == known
 

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from jobboard import history
+from jobboard.address import MASK
 from jobboard.claims import Owner, take
 from jobboard.database import Database, open_database
 from jobboard.decisions import Accept, Refuse, on_cancel, on_retry
@@ -22,7 +23,7 @@ from jobboard.errors import AmbiguousJob, Fenced, KeyInUse, NoSuchJob, Refused
 from jobboard.feeder import take_due
 from jobboard.journal import Journal
 from jobboard.models import PRIORITIES, HistoryLine, Job, NewJob, Task, TaskError
-from jobboard.records import MASK, Records
+from jobboard.records import Records
 from jobboard.schema import attempts, events, jobs, metadata, postings
 from jobboard.signals import Channel, Listener
 from jobboard.states import AT_REST, ENDED, Cause, State

@@ -18,7 +18,7 @@ from taskflow import states
 from taskflow.types import entity
 
 from jobboard.boards.redis import RedisOptions, open_board, parse_redis_url
-from tests.contract.tls import make_certificate
+from tests.contract import tls
 from tests.servers import Redis
 from tests.servers.ports import LOOPBACK, ask
 from tests.servers.required import require
@@ -144,14 +144,7 @@ def certified(tmp_path: Path) -> Iterator[Any]:
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
 
-    @contextmanager
-    def start(names: str) -> Iterator[tuple[Encrypted, str]]:
-        server = Encrypted()
-        server.certificate, server.key = make_certificate(tmp_path, names)
-        with server:
-            yield server, f"ca={server.certificate}&certfile={server.certificate}&keyfile={server.key}"
-
-    return start
+    return lambda names: tls.certified(Encrypted(), tmp_path, names)
 
 
 def test_tls_with_certificates_on_both_sides(certified: Any):

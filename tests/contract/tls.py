@@ -7,11 +7,12 @@ import contextlib
 import ssl
 import subprocess
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.servers.ports import LOOPBACK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -27,6 +28,14 @@ def make_certificate(folder: Path, names: str) -> tuple[str, str]:
         capture_output=True,
     )
     return str(certificate), str(key)
+
+
+@contextlib.contextmanager
+def certified(server: Any, folder: Path, names: str) -> Iterator[tuple[Any, str]]:
+    """Run a server that has a certificate for these names; it, and what an address then says of the files."""
+    server.certificate, server.key = make_certificate(folder, names)
+    with server:
+        yield server, f"ca={server.certificate}&certfile={server.certificate}&keyfile={server.key}"
 
 
 class TlsProxy:

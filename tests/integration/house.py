@@ -84,6 +84,24 @@ class Hold(Place):
         raise AssertionError(f"no one interrupted {task.name}")
 
 
+class HoldOnce(Place):
+    """Where a task stays until it is interrupted; when it comes again it goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interrupted = threading.Event()
+
+    def __call__(self, task: Step) -> str:
+        if self.reached.is_set():
+            return "the second time"
+        self.reached.set()
+        try:
+            task.sleep(60)
+        finally:
+            self.interrupted.set()
+        raise AssertionError(f"no one interrupted {task.name}")
+
+
 @dataclass
 class House:
     """What a test has to do with."""

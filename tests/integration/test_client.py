@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from flows.errors import FlowsNotFound, InvalidArguments, NoSuchFlow
 from jobboard import history
+from jobboard.address import MASK
 from jobboard.errors import AmbiguousJob, KeyInUse, NoSuchJob, Refused, SettingError, Unreachable
 from jobboard.history import NewLine
-from jobboard.records import MASK
 from jobboard.schema import jobs
 from jobboard.settings import Settings, read_settings
 from jobboard.signals import Channel, notify

@@ -20,7 +20,7 @@ from jobboard.dispatch.sql import SqlDispatch
 from jobboard.dispatch.taskflow import TaskflowDispatch
 from jobboard.errors import Unreachable
 from jobboard.states import State
-from tests.integration.house import House, Step, settings_for
+from tests.integration.house import HoldOnce, House, settings_for
 from tests.servers import PostgreSQL
 from tests.servers.required import require
 from tests.waiting import until
@@ -47,30 +47,18 @@ def test_what_runs_is_interrupted_before_the_lease_ends_though_no_server_answers
     url = frozen.create_database()
     with closing(open_database(url)) as database:
         house = House(database, settings_for(url, lease="15s"))
-        interrupted = threading.Event()
-
-        def work(task: Step) -> str:
-            if house.calls.count("execute b") > 1:
-                return "the second time"
-            arrived.set()
-            try:
-                task.sleep(60)
-            finally:
-                interrupted.set()
-            raise AssertionError("no one interrupted it")
-
-        arrived = threading.Event()
-        house.flow(lambda: [house.step("a"), house.step("b", work), house.step("c")])
+        hold = HoldOnce()
+        house.flow(lambda: [house.step("a"), house.step("b", hold), house.step("c")])
         job = house.post()
         with house.running("one") as conductor:
-            assert arrived.wait(30)
+            hold.arrived()
             renewed = until(lambda: _renewed_just_now(conductor), timeout=30, what="a renewal")
             frozen.freeze()
             try:
                 # By the session's clock nine tenths of the lease have passed, but not all of it.
                 now_s = session_module._now_s()
                 monkeypatch.setattr(session_module, "_now_s", lambda: max(now_s, renewed + 15 * 0.95))
-                assert interrupted.wait(30)
+                assert hold.interrupted.wait(30)
                 assert session_module._now_s() < renewed + 15
             finally:
                 monkeypatch.undo()

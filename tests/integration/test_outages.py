@@ -7,7 +7,6 @@ import logging
 import os
 import sqlite3
 import subprocess
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,7 +22,7 @@ from jobboard.database import Database, open_database
 from jobboard.models import NewJob
 from jobboard.states import State
 from tests.integration.commands import Poster, PosterHere
-from tests.integration.house import House, Step, settings_for
+from tests.integration.house import HoldOnce, House, Step, settings_for
 from tests.servers import PostgreSQL
 from tests.servers.link import Link
 from tests.servers.required import require
@@ -174,29 +173,19 @@ def test_postgresql_is_behind_a_link_on_which_packets_vanish(server: PostgreSQL)
     url = server.create_database()
     with Link(server) as link, closing(open_database(url)) as database:
         house = House(database, settings_for(url, lease="4s"))
-        interrupted, arrived = threading.Event(), threading.Event()
+        hold = HoldOnce()
 
-        def work(task: Step) -> str:
-            if house.calls.count("execute b") > 1:
-                return "the second time"
-            arrived.set()
-            try:
-                task.sleep(60)
-            finally:
-                interrupted.set()
-            raise AssertionError("no one interrupted it")
-
-        house.flow(lambda: [house.step("a"), house.step("b", work), house.step("c")])
+        house.flow(lambda: [house.step("a"), house.step("b", hold), house.step("c")])
         job = house.post()
         far = open_database(url.replace(server.hosts, link.hosts))
         house.conductors_database = far
         with closing(far), house.running("far"):
-            assert arrived.wait(30)
+            hold.arrived()
             link.cut()
             house.conductors_database = None
             with house.running("near"):
                 assert house.comes_to(job, S.COMPLETED).conductor == "near"
-                assert interrupted.wait(30)
+                assert hold.interrupted.wait(30)
             assert house.calls == ["execute a", "execute b", "execute b", "execute c"]
             link.mend()
             again = house.post()

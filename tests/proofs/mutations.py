@@ -55,8 +55,8 @@ MUTATIONS = [
     Mutation(
         "the new name after a lost lease",
         "conductor/service.py",
-        "        self._owner = new_owner(self._given_name)\n        self._dispatch.open()",
-        "        self._dispatch.open()",
+        "self._registration.enter(new_owner(self._owner.name))",
+        "self._registration.enter()",
         f"{_TAKE_OVER}::test_a_conductor_whose_lease_was_lost_begins_anew_and_never_has_a_job_twice[sqlite]",
     ),
     # A cancel and the end
@@ -99,7 +99,7 @@ MUTATIONS = [
     Mutation(
         "the guard of retry controllers",
         "flows/retry_guard.py",
-        "        if token.is_set:\n            return retry.REVERT_ALL\n",
+        "        if context.token.is_set:\n            return retry.REVERT_ALL\n",
         "",
         "tests/integration/test_conductor.py::test_retry_controllers_do_not_swallow_a_cancel[sqlite-times]",
     ),
@@ -135,14 +135,14 @@ MUTATIONS = [
     Mutation(
         "the check of results",
         "flows/border.py",
-        "_outcome(lambda: check_result(task.name, run(code), context.max_result_bytes))",
+        "_outcome(lambda: _checked(task, context, run(code)))",
         "_outcome(lambda: run(code))",
         f"{_WRAPPER}::test_a_result_that_is_not_json_is_an_error_of_the_task",
     ),
     Mutation(
         "the cut in a chain of errors",
         "flows/border.py",
-        "    kept = storable(error)\n",
+        "    kept = secrets.error(storable(error))\n",
         "    kept = error\n",
         f"{_WRAPPER}::test_a_base_exception_of_the_users_own_is_an_error_of_the_task",
     ),
@@ -164,8 +164,8 @@ MUTATIONS = [
     Mutation(
         "the look for a job that is on the board twice",
         "jobboard/dispatch/taskflow.py",
-        "not in {*busy, *(claim.job for claim in found)}:",
-        "not in busy:",
+        "had |= {claim.job for claim in found}",
+        "pass",
         f"{_RECONCILER}::test_a_job_that_is_on_the_board_twice_is_had_once[outside-sqlite]",
     ),
 ]
