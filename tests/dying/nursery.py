@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from taskflow.exceptions import JobFailure
 
 from conductor.service import Conductor
 from jobboard.database import Database, open_database
@@ -92,16 +93,26 @@ def live(life: Life) -> None:
 
 
 def stop_at_rest(conductor: Conductor, database: Database, job: str) -> None:
-    """Its work is done when the job rests, nothing runs, and a board elsewhere has let go of it, too."""
+    """Let it live until the job rests and nothing runs. One that lives too long is ended: no one waits for it."""
     records = open_records(database, conductor._settings)
-    board = conductor._dispatch.board
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
-        rests = records.states([job])[job] in AT_REST and not conductor._running()
-        if rests and (conductor._settings.board_kind == "sql" or job not in jobs_on(board)):
-            break
+        if records.states([job])[job] in AT_REST and not conductor._running() and is_off_the_board(conductor, job):
+            conductor.stop()
+            return
         time.sleep(_POLL_S)
-    conductor.stop()
+    LOG.error("job %s did not come to rest: %s", job, records.get(job))
+    os._exit(1)
+
+
+def is_off_the_board(conductor: Conductor, job: str) -> bool:
+    """Whether a board that is not in the database has let go of the job, too."""
+    if conductor._settings.board_kind == "sql":
+        return True
+    try:
+        return job not in jobs_on(conductor._dispatch.board)
+    except JobFailure:
+        return False  # it is not connected yet
 
 
 def session_of(conductor: Conductor) -> Any:
