@@ -17,6 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 from jobboard import history, reconciler
+from jobboard.boards import etcd as etcd_boards
+from jobboard.boards import redis as redis_boards
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.boards.zookeeper import ZookeeperOptions, open_board
 from jobboard.claims import Claim, Owner
@@ -149,13 +151,38 @@ class ZookeeperDesk(Desk):
         dispatch.board.close()
 
 
+class RedisDesk(Desk):
+    def __init__(self, database: Database, hosts: str) -> None:
+        super().__init__(database)
+        self.options = redis_boards.parse_redis_url(f"redis://{hosts}?namespace={uuid.uuid4()}")
+
+    def make(self) -> Dispatch:
+        return TaskflowDispatch(self.database, redis_boards.open_board("countermand", self.options))
+
+    end_session = ZookeeperDesk.end_session
+
+
+class EtcdDesk(Desk):
+    def __init__(self, database: Database, hosts: str) -> None:
+        super().__init__(database)
+        self.options = etcd_boards.parse_etcd_url(f"etcd://{hosts}/{uuid.uuid4()}")
+
+    def make(self) -> Dispatch:
+        return TaskflowDispatch(self.database, etcd_boards.open_board("countermand", self.options))
+
+    end_session = ZookeeperDesk.end_session
+
+
+ON_SERVERS: dict[str, Any] = {"zookeeper": ZookeeperDesk, "redis": RedisDesk, "etcd": EtcdDesk}
+
+
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
     return emptied(postgresql, _postgresql_template)
 
 
 SQL = ["sql-sqlite", "sql-postgresql"]
-BESIDE = ["outside-sqlite", "outside-postgresql", "zookeeper-sqlite"]
+BESIDE = ["outside-sqlite", "outside-postgresql", *(f"{board}-sqlite" for board in ON_SERVERS)]
 
 
 @pytest.fixture(params=SQL + BESIDE)
@@ -164,8 +191,8 @@ def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     board, database = request.param.split("-")
     opened = open_database(request.getfixturevalue(f"{database}_url"))
     made: Desk
-    if board == "zookeeper":
-        made = ZookeeperDesk(opened, request.getfixturevalue("zookeeper").hosts)
+    if board in ON_SERVERS:
+        made = ON_SERVERS[board](opened, request.getfixturevalue(board).hosts)
     else:
         made = {"sql": SqlDesk, "outside": OutsideDesk}[board](opened)
     made.open()
