@@ -27,13 +27,14 @@ from tests.histories.conductor import BOARD, FLOWS, Conductor, Lost, Run, Todo
 from tests.histories.model import AT_REST, ENDED, GONE, LIVE, MARKED, REFUSED, TASKS, UNDOING
 
 HOUR_S = 3600
+MOST_JOBS = 3  # so that much happens to each
 RETRY_S = 1000.0  # an automatic retry is due within the hour
 
 names = st.sampled_from(["one", "two"])
-lost = st.sampled_from([None, None, None, *Lost])
+lost = st.sampled_from([None, None, *Lost])
 which = st.integers(0, 2)
-deeds = st.sampled_from(["well", "well", "well", "well", "badly", "hear", "hand back"])
-events = st.sampled_from(["crashes", "freezes", "begins anew", "sweeps", "mends", "sleeps", "purges"])
+deeds = st.lists(st.sampled_from(["well"] * 6 + ["badly", "hear", "hand back"]), max_size=10)
+events = st.sampled_from(["crashes", "freezes", "begins anew", "sweeps", "mends", "purges", "sleeps"])
 requests = st.sampled_from(["cancel", "cancel", "cancel all", "retry", "retry with others", *sorted(model.ANSWERS)])
 
 
@@ -63,6 +64,7 @@ class Histories(RuleBasedStateMachine):
 
     # What posters ask
 
+    @precondition(lambda self: len(self.jobs) < MOST_JOBS)
     @rule(
         target=ids,
         flow=st.sampled_from(FLOWS),
@@ -195,13 +197,12 @@ class Histories(RuleBasedStateMachine):
 
     # What conductors do
 
-    @precondition(lambda self: self.jobs)
-    @rule(name=names, which=which, deeds=st.lists(deeds, min_size=1, max_size=10), lose=lost)
+    @rule(name=names, which=which, deeds=deeds, lose=lost)
     def work(self, name: str, which: int, deeds: list[str], lose: Lost | None) -> None:
-        """A conductor goes on with one of its jobs, or claims some. It is the last step that is lost, if one is."""
+        """A conductor claims jobs if it has none, and goes on with one of them. The last step is lost, if one is."""
         conductor = self._conductor(name)
         if not conductor.runs:
-            self._claim(conductor, which + 1, lose if len(deeds) == 1 else None)
+            self._claim(conductor, which + 1, None if deeds else lose)
         runs = list(conductor.runs.values())
         run = runs[which % len(runs)] if runs else None
         for number, deed in enumerate(deeds, 1):
@@ -210,24 +211,23 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=names, event=events)
     def event(self, name: str, event: str) -> None:
-        """Something happens to a conductor."""
+        """Something happens to a conductor, or to all of them."""
         conductor = self._conductor(name)
-        if event == "crashes":
-            self.crashed.append(self.conductors.pop(name))
-        elif event == "freezes":
-            self._end_lease(conductor)
-        elif event == "begins anew" and conductor.lease_ended:
-            conductor.begin_anew()
-        elif event == "sweeps":
-            for dead in self.crashed:
-                self._end_lease(dead)
-            conductor.sweep()
-        elif event == "mends":
-            self._mend(conductor)
-        elif event == "purges":
-            self._purge()
-        elif event == "sleeps":
-            self._sleep()
+        happens: dict[str, Callable[[], None]] = {
+            "crashes": lambda: self.crashed.append(self.conductors.pop(name)),
+            "freezes": lambda: self._end_lease(conductor),
+            "begins anew": conductor.begin_anew if conductor.lease_ended else lambda: None,
+            "sweeps": lambda: self._sweep(conductor),
+            "mends": lambda: self._mend(conductor),
+            "purges": self._purge,
+            "sleeps": self._sleep,
+        }
+        happens[event]()
+
+    def _sweep(self, conductor: Conductor) -> None:
+        for dead in self.crashed:
+            self._end_lease(dead)
+        conductor.sweep()
 
     def _claim(self, conductor: Conductor, limit: int, lose: Lost | None) -> None:
         claimable = [] if conductor.lease_ended else self._claimable(conductor)
@@ -317,6 +317,7 @@ class Histories(RuleBasedStateMachine):
             run.broken, run.in_flight = True, None
             if lose is Lost.REQUEST:
                 assert self._everything() == before
+                self._follow_revert(run, todo, task, well=well)
                 return
             answer = None
         finally:
@@ -394,8 +395,13 @@ class Histories(RuleBasedStateMachine):
             run.in_flight = None if run.broken else task
         elif todo is Todo.FINISH_REVERT:
             known.tasks[task] = "reverted" if well else "revert_failure"
-            self.undone[known.id, known.attempt, task] = well
             run.in_flight = None
+            self._follow_revert(run, todo, task, well=well)
+
+    def _follow_revert(self, run: Run, todo: Todo, task: str, *, well: bool) -> None:
+        """It has happened, whatever becomes of the news."""
+        if todo is Todo.FINISH_REVERT:
+            self.undone[run.claim.job, run.claim.attempt, task] = well
 
     def _assert_undone(self, known: model.Job) -> None:
         left = [key for key, undone in self.undone.items() if key[:2] == (known.id, known.attempt) and not undone]
