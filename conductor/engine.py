@@ -11,17 +11,16 @@ from concurrent import futures
 from typing import Any
 
 from taskflow import engines, states, task
-from taskflow.engines.action_engine import completer, executor
+from taskflow.engines.action_engine import compiler, completer, deciders, executor, selector
 from taskflow.patterns import linear_flow
 from taskflow.types.failure import Failure
 
 from conductor.attempt import LeftBehind
 from conductor.seal import Seal
+from flows.binding import bind_atoms
 from flows.cancel_token import CancelToken
-from flows.cancelable import bind
 from flows.errors import JobCancelled
 from flows.registry import BuiltFlow, FlowSpec
-from flows.retry_guard import guard_retry
 from flows.run_context import RunContext
 from flows.storable import storable
 from flows.structure import Structure, atoms_of, is_retry, structure_of_graph
@@ -57,13 +56,15 @@ class JobEngine:
             **options,
         )
         self._engine.compile()
+        # Cached properties of TaskFlow's, which it has not asked for yet.
+        runtime = self._engine._runtime  # noqa: SLF001
+        runtime._selector = _Selector(runtime)  # noqa: SLF001
         if keep:
-            # A cached property of TaskFlow's, which it has not asked for yet.
-            self._engine._runtime._completer = _KeepingCompleter(self._engine._runtime)  # noqa: SLF001
+            runtime._completer = _KeepingCompleter(runtime)  # noqa: SLF001
         self._storage = self._engine.storage
         self._storage.inject(built.values, transient=True)
         self._atoms = atoms_of(self._engine.compilation.execution_graph)
-        self._flow_detail = flow_detail
+        self._in_flight = _in_flight(flow_detail)
         self._started: set[str] = set()  # tasks whose execute was called in this run
 
     @property
@@ -73,8 +74,8 @@ class JobEngine:
 
     @property
     def in_flight(self) -> frozenset[str]:
-        """Tasks that were running when what is stored was last written."""
-        return frozenset(detail.name for detail in self._flow_detail if detail.state == states.RUNNING)
+        """Tasks that an earlier run began, and that did not succeed: they may have effects."""
+        return self._in_flight
 
     @property
     def state(self) -> str:
@@ -114,11 +115,9 @@ class JobEngine:
 
     def bind(self, context: RunContext) -> None:
         """Put every task and retry controller into the job."""
+        bind_atoms(self._atoms, context)
         for atom in self._atoms:
-            if is_retry(atom):
-                guard_retry(atom, context.token, context.max_result_bytes)
-            else:
-                bind(atom, context)
+            if not is_retry(atom):
                 atom.pre_execute = functools.partial(self._start, atom.name, atom.pre_execute)
 
     def _start(self, name: str, hook: Callable[[], None]) -> None:
@@ -155,16 +154,22 @@ class JobEngine:
                 self._storage.set_atom_state(name, states.REVERTING)
 
     def begin_failed_again(self) -> None:
-        """Have the next run execute the tasks that failed, and go on from there."""
-        for name, state in self.atom_states.items():
-            if state == states.FAILURE:
-                self._storage.reset(name)
+        """Have the next run execute the tasks that failed, and go on from there.
+
+        They are stored as in flight: what they did when they failed is to be reverted, whether they begin again
+        or not.
+        """
+        for atom in self._atoms:
+            if self._storage.get_atom_state(atom.name) == states.FAILURE:
+                self._storage.reset(atom.name)
+                if isinstance(atom, task.Task):
+                    self._storage.set_atom_state(atom.name, states.RUNNING)
 
     def forget_unstarted(self) -> None:
-        """Take back that a task runs which TaskFlow could not even start: it has no effect to revert."""
+        """Take back that a task runs which no run has started: it has no effect to revert."""
         for atom in self._atoms:
             running = self._storage.get_atom_state(atom.name) == states.RUNNING
-            if running and atom.name not in self._started and isinstance(atom, task.Task):
+            if running and atom.name not in self._started | self._in_flight and isinstance(atom, task.Task):
                 self._storage.reset(atom.name)
 
     def fail_reverts(self, error: Exception) -> None:
@@ -227,6 +232,25 @@ class _KeepingCompleter(completer.Completer):
             return True
         resolution.apply()
         return False
+
+
+class _Selector(selector.Selector):
+    """Selects as TaskFlow's, and what is in flight too.
+
+    When nothing is left to be selected, TaskFlow takes the flow for done, and if it did not succeed, for reverted:
+    also when it was suspended before what an earlier run had in flight went on, or what waited for a thread.
+    """
+
+    def iter_next_atoms(self, atom: Any = None) -> Iterator[tuple[Any, Any]]:
+        yield from super().iter_next_atoms(atom)
+        if atom is None:  # asked before the first atom runs and after the last
+            for found in self._runtime.iterate_nodes(compiler.ATOMS):
+                if self._storage.get_atom_state(found.name) in (states.RUNNING, states.REVERTING):
+                    yield found, deciders.NoOpDecider()
+
+
+def _in_flight(flow_detail: Any) -> frozenset[str]:
+    return frozenset(detail.name for detail in flow_detail if detail.state in (states.RUNNING, states.FAILURE))
 
 
 def _named(result: Any, names: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Read before the settings are cleared away.
 CHAOS = os.environ.get("COUNTERMAND_CHAOS")
+CHAOS_SEED = os.environ.get("COUNTERMAND_CHAOS_SEED")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 S = TypeVar("S", bound=ServerProcess)
@@ -41,6 +42,12 @@ def chaos_s() -> float:
     if CHAOS is None:
         pytest.skip("run by `dev.py test --chaos 30m`")
     return float(CHAOS[:-1]) * _SECONDS[CHAOS[-1]]
+
+
+@pytest.fixture(scope="session")
+def chaos_seed() -> str | None:
+    """The seed of a chaos run that is to be repeated."""
+    return CHAOS_SEED
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,7 +24,9 @@ from taskflow import states
 from taskflow.jobs import base
 
 from jobboard.boards.session import Session, sweep
+from jobboard.boards.sql_fence import ClaimFence
 from jobboard.boards.sql_job import PAGE, Place, Posted, Sight, SqlJob, SqlJobIterator, job_of
+from jobboard.boards.who import check_who
 from jobboard.database import Database, open_database, to_json
 from jobboard.errors import SettingError, Unreachable
 from jobboard.models import PRIORITIES
@@ -141,7 +143,7 @@ class SqlJobBoard(base.NotifyingJobBoard):
 
     def claim(self, job: SqlJob, who: str) -> None:
         """Claim it, or raise `UnclaimableJob`, also if it is `who` that has it; `NotFound` when it is gone."""
-        _check_who(who)
+        check_who(who)
         with self._connected(f"claiming job {job.uuid}") as database:
             if self._claim(database, self._living_session(), job, who):
                 return
@@ -177,6 +179,21 @@ class SqlJobBoard(base.NotifyingJobBoard):
 
         self._end_claim(job, who, "trashed", trash)
         self.notifier.notify(base.REMOVAL, {"job": job})
+
+    def fence(self, job: SqlJob, who: str) -> ClaimFence:
+        """A fence that holds while this claim of `who` does, for `Persistence` in the same database.
+
+        `NotFound` if nobody has claimed the job, `JobFailure` if another has.
+        """
+        check_who(who)
+        with self._connected(f"job {job.uuid} cannot be fenced") as database:
+            session = self._required_session()
+            mine = sa.and_(postings.c.uuid == job.uuid, self._here(), self._claimed_by(session, who))
+            with database.read() as connection:
+                claimed_at = connection.execute(sa.select(postings.c.modified_at).where(mine)).scalar()
+            if claimed_at is not None:
+                return ClaimFence(job.uuid, session.id, claimed_at)
+            raise self._not_claimed(job, who, "fenced")
 
     def find_owner(self, job: SqlJob) -> str | None:
         """Who has claimed it, if the claim still holds."""
@@ -248,22 +265,29 @@ class SqlJobBoard(base.NotifyingJobBoard):
         change: Callable[[datetime], sa.Update | sa.Delete],
         *signals: Channel,
     ) -> None:
-        _check_who(who)
+        check_who(who)
         with self._connected(f"job {job.uuid} cannot be {done}") as database:
             now = database.now()
             session = self._required_session()
             with database.write() as connection:
-                mine = sa.and_(postings.c.session == session.id, postings.c.owner == who, session.holds())
+                mine = self._claimed_by(session, who)
                 ended = connection.execute(change(now).where(postings.c.uuid == job.uuid, self._here(), mine))
                 if ended.rowcount == 1:
                     notify(connection, *signals)
                     return
-            owner = self.find_owner(job)
+            raise self._not_claimed(job, who, done)
+
+    @staticmethod
+    def _claimed_by(session: Session, who: str) -> sa.ColumnElement[bool]:
+        return sa.and_(postings.c.session == session.id, postings.c.owner == who, session.holds())
+
+    def _not_claimed(self, job: SqlJob, who: str, done: str) -> Any:
+        owner = self.find_owner(job)
         if owner is None:
-            raise excp.NotFound(f"job {job.uuid} cannot be {done}: nobody has claimed it, or it is gone")
+            return excp.NotFound(f"job {job.uuid} cannot be {done}: nobody has claimed it, or it is gone")
         if owner == who:
             owner = f"another process named {who}"
-        raise excp.JobFailure(f"job {job.uuid} cannot be {done} by {who}: it is claimed by {owner}")
+        return excp.JobFailure(f"job {job.uuid} cannot be {done} by {who}: it is claimed by {owner}")
 
     def _read_page(self, after: Place, only_unclaimed: bool) -> Sequence[Posted]:
         with self._connected("iterating") as database, database.read() as connection:
@@ -361,14 +385,6 @@ _READ: Final = (
 
 def _holder(database: Database) -> sa.ColumnElement[bool]:
     return sa.and_(sessions.c.id == postings.c.session, sessions.c.expires_at > database.server_now)
-
-
-def _check_who(who: str) -> None:
-    # As `taskflow.jobs.base.check_who`, which hides a method's signature.
-    if not isinstance(who, str):
-        raise TypeError("who claims must be a string")
-    if not who:
-        raise ValueError("who claims must have a name")
 
 
 def _lease_s(name: str, conf: Mapping[str, Any]) -> float:

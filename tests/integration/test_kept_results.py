@@ -13,6 +13,7 @@ from jobboard.states import State
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step
 from tests.servers import PostgreSQL
+from tests.waiting import until
 
 S = State
 
@@ -162,3 +163,55 @@ def test_a_conductor_that_dies_goes_on_elsewhere(house):
             done = house.comes_to(job, S.COMPLETED)
     assert done.attempt == 1
     assert house.calls.count("execute a") == 1
+
+
+@pytest.fixture
+def about_to_go_on(house):
+    """A kept job that was retried, and its conductor just before the failed task would begin again."""
+    job = kept(house, Fails(1))
+    gate = Gate()
+
+    def make() -> object:
+        steps = [house.step("a"), house.step("b", Fails(0)), house.step("c")]
+        gate(steps[0])
+        return steps
+
+    house.registry._flows.clear()
+    house.flow(make, on_failure="keep")
+    house.records.retry(job, by="bob")
+    house.calls.clear()
+    with house.running() as conductor:
+        gate.arrived()
+        (run,) = conductor._running()
+        yield job, run, gate.open
+
+
+def test_what_failed_is_reverted_though_a_cancel_was_faster_than_its_next_try(house, about_to_go_on):
+    job, run, go_on = about_to_go_on
+    house.records.cancel(job, by="bob")
+    until(lambda: run.token.is_set, 60, "the cancel to be delivered")
+    go_on.set()
+    house.comes_to(job, S.CANCELLED)
+    assert house.calls == ["revert b", "revert a"]
+
+
+def test_what_failed_is_reverted_though_a_pause_was_faster_than_its_next_try(house, about_to_go_on):
+    job, run, go_on = about_to_go_on
+    house.records.pause(job, by="bob")
+    until(run._pause.is_set, 60, "the pause to be delivered")
+    go_on.set()
+    house.comes_to(job, S.PAUSED)
+    house.records.cancel(job, by="bob")
+    house.comes_to(job, S.CANCELLED)
+    assert house.calls == ["revert b", "revert a"]
+
+
+def test_a_pause_that_is_faster_than_the_next_try_is_taken_back(house, about_to_go_on):
+    job, run, go_on = about_to_go_on
+    house.records.pause(job, by="bob")
+    until(run._pause.is_set, 60, "the pause to be delivered")
+    go_on.set()
+    house.comes_to(job, S.PAUSED)
+    house.records.resume(job, by="bob")
+    house.comes_to(job, S.COMPLETED)
+    assert house.calls == ["execute b", "execute c"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from contextlib import closing
 from typing import Any
 
 import pytest
 from taskflow.patterns import unordered_flow
 
+from jobboard.database import open_database
 from jobboard.models import TaskError
 from jobboard.persistence import ATOMS, FLOWS
 from jobboard.schema import attempts, events, jobs
@@ -110,6 +113,8 @@ def test_what_does_not_stop_within_the_grace_time_is_interrupted_and_not_reverte
         house.comes_to(job, S.COMPLETED)
     assert house.calls == ["execute a", "execute b", "execute b", "execute c"]
     assert house.row(job)["claims"] == 2
+    claimed_by = [line.data["owner"] for line in house.lines(job) if line.data and "owner" in line.data]
+    assert len(set(claimed_by)) == 2
 
 
 def test_a_job_that_is_being_reverted_is_handed_back_between_two_reverts(house):
@@ -174,6 +179,71 @@ def test_of_a_parallel_flow_only_what_had_not_ended_runs_again(house):
             for gate in gates.values():
                 gate.open.set()
     assert sorted(house.calls) == ["execute a", "execute b", "execute b", "execute c", "execute c"]
+
+
+def before_it_goes_on(house: House) -> Gate:
+    """Where a conductor that has made the flow waits, once another one has had the job."""
+    gate = Gate()
+    made = itertools.count()
+
+    def make() -> Any:
+        steps = [house.step("a"), house.step("b", None if next(made) else Hold()), house.step("c")]
+        if next(made) > 1:
+            gate(steps[0])
+        return steps
+
+    house.flow(make)
+    return gate
+
+
+@pytest.mark.parametrize("asked", ["pause", "shutdown"])
+def test_a_job_that_is_stopped_before_its_task_in_flight_goes_on_is_not_lost(house, asked):
+    gate = before_it_goes_on(house)
+    job = house.post()
+    with house.running("one", run=ONE_JOB):
+        until(lambda: "execute b" in house.calls, 60, "the task that is in flight")
+        house.expire("one")
+        with house.running("two") as two:
+            gate.arrived()
+            (run,) = two._running()
+            if asked == "pause":
+                house.records.pause(job, by="bob")
+                until(run._pause.is_set, 60, "the pause to be delivered")
+            else:
+                house.suspend(two)
+            gate.open.set()
+            house.comes_to(job, S.PAUSED if asked == "pause" else S.PENDING)
+    if asked == "pause":
+        house.records.resume(job, by="bob")
+    house.drain(name="three")
+    assert house.get(job).state is S.COMPLETED
+    assert house.calls == ["execute a", "execute b", "execute b", "execute c"]
+
+
+def test_tasks_that_wait_for_a_thread_when_their_conductor_ends_are_not_lost(database_url):
+    gates = {name: Gate() for name in "abc"}
+    with closing(open_database(database_url)) as database:
+        house = House(database, settings_for(database_url, parallel="1"))
+        house.flow(
+            lambda: unordered_flow.Flow("f").add(*(house.step(name, gates[name]) for name in "abc")),
+            engine="parallel",
+        )
+        job = house.post()
+        with house.running("one", slots=1, grace_s=60) as one:
+            until(lambda: house.calls, 60, "the first task")
+            house.suspend(one)
+            gates[house.calls[0][-1]].open.set()
+            until(lambda: len(house.calls) == 2, 60, "the second task, which is quicker than the engine")
+            until(lambda: "success" in [task.state for task in house.get(job).tasks], 60, "the end of the first")
+            gates[house.calls[1][-1]].open.set()
+        handed_back = house.get(job)
+        assert handed_back.state is S.PENDING
+        assert sorted(task.state for task in handed_back.tasks) == ["pending", "success", "success"]
+        for gate in gates.values():
+            gate.open.set()
+        house.drain(name="two")
+        assert house.get(job).state is S.COMPLETED
+        assert sorted(house.calls) == ["execute a", "execute b", "execute c"]
 
 
 def test_a_cancelling_job_is_only_reverted(house):
@@ -263,8 +333,10 @@ def test_a_job_whose_conductors_die_again_and_again_is_given_up(house):
         house.change(job, claims=house.settings.max_claims, retries_left=0)
         house.expire("one")
         with house.running("two"):
-            done = house.comes_to(job, S.FAILED)
-            gate.open.set()
+            try:
+                done = house.comes_to(job, S.FAILED)
+            finally:
+                gate.open.set()
     assert house.calls == ["execute a", "execute b", "revert b", "revert a"]
     assert (done.error.task, done.error.type) == (None, "TooManyClaims")
     assert done.error.message == "given up: 5 conductors died or failed while they had it"
@@ -367,3 +439,5 @@ def test_a_conductor_whose_lease_was_lost_begins_anew_and_never_has_a_job_twice(
         house.comes_to(job, S.COMPLETED)
     assert house.calls == ["execute a", "execute b", "execute b", "execute c"]
     assert house.row(job)["claims"] == 2
+    claimed_by = [line.data["owner"] for line in house.lines(job) if line.data and "owner" in line.data]
+    assert len(set(claimed_by)) == 2

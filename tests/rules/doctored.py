@@ -130,14 +130,14 @@ def two_claims_with_one_epoch(scene: Scene) -> None:
     scene.change(events, "bad", claim, data={"epoch": 1, "owner": "host:1:x"})
 
 
-def a_stale_success(scene: Scene) -> None:
+def a_task_that_succeeds_twice(scene: Scene) -> None:
     scene.line("good", "task", "success", task="a")
 
 
-def a_success_under_the_next_claim(scene: Scene) -> None:
-    scene.line("good", "task", "running", task="d")
+def an_end_that_another_claim_saw(scene: Scene) -> None:
+    scene.line("good", "task", "reverting", task="a")
     scene.line("good", "state", "running", data={"epoch": 2})
-    scene.line("good", "task", "success", task="d")
+    scene.line("good", "task", "reverted", task="a")
 
 
 def a_posting_of_a_job_at_rest(scene: Scene) -> None:
@@ -225,8 +225,8 @@ DOCTORED: dict[Callable[[Scene], None], str] = {
     an_attempt_that_ends_twice: "I5 attempts_end_once",
     a_claim_without_its_epoch: "I6 epochs_rise",
     two_claims_with_one_epoch: "I6 epochs_rise",
-    a_stale_success: "I6 nothing_is_written_stale",
-    a_success_under_the_next_claim: "I6 nothing_is_written_stale",
+    a_task_that_succeeds_twice: "I6 lines_of_tasks_are_paths",
+    an_end_that_another_claim_saw: "I6 ends_are_told_by_who_saw_them",
     a_posting_of_a_job_at_rest: "I7 at_rest_means_off_the_board",
     a_due_job_off_the_board: "I7 at_rest_means_off_the_board",
     too_many_claims: "I9 claims_are_bounded",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
 from taskflow import states
 
-from jobboard.states import ENDED, State
+from jobboard.states import AT_REST, ENDED, State
 from jobboard.task_view import SEAL
 from tests.rules.effects import Effect, What
-from tests.rules.story import Known, Story, goes_on
+from tests.rules.story import Known, Story, goes_on, is_claim
 
 _SHOWN_AS = {
     states.PENDING: {"pending"},
@@ -21,7 +22,20 @@ _SHOWN_AS = {
     states.REVERTED: {"reverted", "pending"},
     states.REVERT_FAILURE: {"revert_failure"},
 }
+_SEEN_AS = {"success": What.EXECUTED, "reverted": What.REVERTED}
 _NOT_UNDONE = {states.RUNNING, states.SUCCESS, states.FAILURE, states.REVERTING}
+
+
+def ends_are_told_by_who_saw_them(_known: Known, story: Story) -> Iterator[str]:
+    """I6: nothing is written under a stale epoch: a task's end is told under the claim that brought it about."""
+    seen = {(effect.epoch, effect.task, effect.what) for effect in story.effects}
+    tasks = {effect.task for effect in story.effects}
+    epochs = {line.seq: (line.data or {})["epoch"] for line in story.claims}
+    for line in story.task_lines:
+        epoch = max((epoch for seq, epoch in epochs.items() if seq < line.seq), default=0)
+        end = _SEEN_AS.get(line.state or "")
+        if end and line.task in tasks and (epoch, line.task, end) not in seen:
+            yield f"task {line.task} is called {line.state} under epoch {epoch}, which did not see it end so"
 
 
 def executions_are_few(known: Known, story: Story) -> Iterator[str]:
@@ -76,8 +90,19 @@ def undone_means_nothing_is_left(known: Known, story: Story) -> Iterator[str]:
 
 
 def _of_conductors_in_office(known: Known, story: Story) -> Iterator[Effect]:
-    """Without what a process did that had been frozen past its lease: no one can keep it from that."""
-    return (effect for effect in story.effects if effect.pid not in known.frozen)
+    """Without what a process did that was frozen until its claim had passed on: no one can keep it from that."""
+    ends = {effect.epoch: _end_of_claim(story, effect.epoch) for effect in story.effects}
+    return (effect for effect in story.effects if effect.pid not in known.frozen or effect.at < ends[effect.epoch])
+
+
+def _end_of_claim(story: Story, epoch: int) -> float:
+    """When the job came to rest, was handed back or claimed again after this claim."""
+    holds = False
+    for line in story.path:
+        if holds and (is_claim(line) or line.state in AT_REST or line.state == State.PENDING):
+            return line.at.timestamp()
+        holds = holds or (is_claim(line) and (line.data or {})["epoch"] == epoch)
+    return math.inf
 
 
 def _undone_attempts(story: Story) -> Iterator[int]:

@@ -88,6 +88,11 @@ class Story:
         return pairwise(self.path)
 
     @cached_property
+    def task_lines(self) -> list[HistoryLine]:
+        """The lines of its tasks' states."""
+        return [line for line in self.lines if line.kind == history.TASK and line.state != history.NOT_RESPONDING]
+
+    @cached_property
     def claims(self) -> list[HistoryLine]:
         """The lines of its claims."""
         return [line for line in self.path if is_claim(line)]

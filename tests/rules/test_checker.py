@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,17 @@ def test_while_faults_go_on_jobs_need_not_rest(scene: Scene) -> None:
 
 
 def test_what_a_frozen_process_did_late_is_not_held_against_anyone(scene: Scene) -> None:
-    scene.did("bad", What.EXECUTED, "c", pid=4711)
+    scene.did("bad", What.EXECUTED, "c", pid=4711, at=time.time())
     scene.effects.thing(scene.jobs["bad"], 2, "c").write_text("4711")
     assert scene.broken() != []
     assert scene.broken(frozen=[4711]) == []
+
+
+def test_what_it_did_while_it_had_the_job_counts(scene: Scene) -> None:
+    everyone = {effect.pid for effect in scene.effects.read()}
+    assert scene.broken(frozen=everyone) == []
+    scene.forget("good", What.EXECUTED, "c")
+    assert scene.broken(frozen=everyone) != []
 
 
 def test_a_board_elsewhere_is_held_against_the_records(scene: Scene) -> None:
