@@ -41,7 +41,6 @@ class Journal:
         self._columns: dict[str, Any] = {}  # of the record, to be written with the next transaction
         self._lines: list[NewLine] = []
         self._dirty = any(task.not_responding for task in given)  # the view has forgotten that
-        self._closed = False
         self.lost = False  # someone else has the job, or is to have it: nothing is written any more
 
     @property
@@ -84,11 +83,6 @@ class Journal:
         with self._lock:
             self._view = TaskView(tasks)
             self._dirty = True
-
-    def close_view(self) -> None:
-        """The attempt is over and the record shows the next: keep this one's tasks off it."""
-        with self._lock:
-            self._closed = True
 
     def observe(self, name: str, atom_state: str | None, failure: dict[str, Any] | None) -> None:
         """Take in the state of an atom that is about to be stored, in the transaction that begins next."""
@@ -184,7 +178,7 @@ class Journal:
     def _take(self) -> tuple[dict[str, Any], list[NewLine]]:
         with self._lock:
             columns, lines = self._columns, self._lines
-            if self._dirty and not self._closed:
+            if self._dirty:
                 columns |= {"tasks": task_view.to_json(self._view), "progress": self._view.progress}
             self._columns, self._lines, self._dirty = {}, [], False
             return columns, lines

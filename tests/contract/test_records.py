@@ -592,6 +592,24 @@ def test_what_a_stale_claim_writes_is_refused(database, records):
     assert (everything(database), row_of(database, job)) == before
 
 
+@pytest.mark.parametrize("request_", ["retry", "force"])
+def test_who_had_the_last_attempt_writes_nothing_into_the_next(database, records, request_):
+    job = post(records)
+    (last,) = claim(database, job)
+    journal = Journal(database, job, 1, last.epoch, [Task("a", "reverted")])
+    journal.note(history.LOG, message="still to be written")  # its reply to the end of the attempt was lost
+    if request_ == "retry":
+        put(database, job, State.CANCELLED)
+        records.retry(job, by="bob")
+    else:
+        put(database, job, State.REVERT_FAILED)
+        records.force(job, by="bob", reason="looked at it")
+    before = everything(database), row_of(database, job)
+    with pytest.raises(Fenced):
+        journal.flush()
+    assert (everything(database), row_of(database, job)) == before
+
+
 # What is due
 
 
