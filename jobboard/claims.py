@@ -1,4 +1,4 @@
-"""A conductor's hold on a job, and how the record is told of it: each claim raises the epoch, and so does each new attempt."""
+"""A conductor's hold on a job, and how the record is told of it: each claim raises the epoch."""
 
 from __future__ import annotations
 

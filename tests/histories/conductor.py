@@ -6,7 +6,7 @@ between is a few lines here, for flows of two tasks in a line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,8 +27,8 @@ from jobboard.errors import Unreachable
 from jobboard.journal import Journal
 from jobboard.models import Task, TaskError
 from jobboard.schema import attempts, conductors, jobs, sessions
-from jobboard.states import Cause, State
-from tests.histories.model import LIVE, TASKS, UNDOING
+from jobboard.states import Cause
+from tests.histories.model import TASKS, UNDOING
 
 BOARD = "countermand"
 FLOWS = ("f", "limited")
@@ -162,9 +162,7 @@ class Conductor:
     def _begin(self) -> None:
         self.lease_ended = False
         self.owner = new_owner(self.name)
-        self._dispatch = SqlDispatch(
-            self.database, SqlJobBoard(BOARD, {"lease": LEASE_S}, database=self.database)
-        )
+        self._dispatch = SqlDispatch(self.database, SqlJobBoard(BOARD, {"lease": LEASE_S}, database=self.database))
         self._dispatch.open()
         self._registration = Registration(self.database, self.owner, 4, FLOWS, LEASE_S)
         self._registration.enter()

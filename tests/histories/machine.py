@@ -23,8 +23,9 @@ from jobboard.records import Records
 from jobboard.schema import attempts, jobs, metadata, postings
 from tests.histories import model
 from tests.histories.clock import pass_time
-from tests.histories.conductor import BOARD, FLOWS, Conductor, Lost, Run, Todo
+from tests.histories.conductor import BOARD, FLOWS, MAX_CLAIMS, Conductor, Lost, Run, Todo
 from tests.histories.model import AT_REST, ENDED, GONE, LIVE, MARKED, REFUSED, TASKS, UNDOING
+from tests.rules.checker import broken_rules
 
 HOUR_S = 3600
 MOST_JOBS = 3  # so that much happens to each
@@ -35,7 +36,9 @@ lost = st.sampled_from([None, None, *Lost])
 which = st.integers(0, 2)
 deeds = st.lists(st.sampled_from(["well"] * 6 + ["badly", "hear", "hand back"]), max_size=10)
 events = st.sampled_from(["crashes", "freezes", "begins anew", "sweeps", "mends", "purges", "sleeps"])
-requests = st.sampled_from(["cancel", "cancel", "cancel all", "retry", "retry with others", *sorted(model.ANSWERS)])
+requests = st.sampled_from(
+    ["cancel", "cancel", "cancel all", "retry", "retry with others", *sorted(model.ANSWERS)]
+)
 
 
 class Histories(RuleBasedStateMachine):
@@ -199,7 +202,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=names, which=which, deeds=deeds, lose=lost)
     def work(self, name: str, which: int, deeds: list[str], lose: Lost | None) -> None:
-        """A conductor claims jobs if it has none, and goes on with one of them. The last step is lost, if one is."""
+        """A conductor claims jobs if it has none, and goes on with one. What is lost is the last step."""
         conductor = self._conductor(name)
         if not conductor.runs:
             self._claim(conductor, which + 1, None if deeds else lose)
@@ -334,42 +337,54 @@ class Histories(RuleBasedStateMachine):
 
     def _follow(self, known: model.Job, run: Run, todo: Todo, task: str, *, well: bool) -> bool:
         """What a step that was stored makes of the job and of the run. Whether the run goes on."""
-        later_s = self.now_s + HOUR_S
-        left = run.claim.retries_left
-        if todo is Todo.LET_GO:
-            known.owner = None
-            if known.attempt == run.claim.attempt:  # what it could not store before goes along
-                known.tasks = run.tasks or known.tasks
-                known.kept = known.kept and not run.began_again
+        ends: dict[Todo, Callable[[model.Job, Run], None]] = {
+            Todo.LET_GO: self._follow_let_go,
+            Todo.SUSPEND: lambda job, _: job.hand_back(),
+            Todo.GIVE_UP: lambda job, _: job.give_up(self.now_s),
+            Todo.REVERTED: self._follow_reverted,
+            Todo.REVERT_FAILED: lambda job, _: job.revert_failed(self.now_s),
+        }
+        turns: dict[Todo, Callable[[model.Job, Run], bool]] = {
+            Todo.SEAL: self._follow_seal,
+            Todo.FAIL: self._follow_failure,
+            Todo.STOP_RUNNING: self._follow_stop,
+        }
+        if todo in ends:
+            ends[todo](known, run)
             return False
-        if todo is Todo.SUSPEND:
-            known.hand_back()
-            return False
-        if todo is Todo.GIVE_UP:
-            known.give_up(self.now_s)
-            return False
-        if todo is Todo.REVERT_FAILED:
-            known.revert_failed(self.now_s)
-            return False
-        if todo is Todo.REVERTED:
-            self._assert_undone(known)
-            known.reverted(left, self.now_s, later_s)
-            return False
-        if todo is Todo.SEAL:
-            known.seal(self.now_s)
-            run.undoing = known.state != "completed"
+        if todo in turns:
+            run.undoing = turns[todo](known, run)
             return run.undoing
-        if todo is Todo.FAIL:
-            if known.keeps and known.keep(left, self.now_s, later_s):
-                return False
-            known.turn_back()
-            run.undoing = True
-            return True
-        if todo is Todo.STOP_RUNNING:
-            known.turn_back()
-            run.undoing = run.given_up = True
-            return True
         self._follow_task(known, run, todo, task, well=well)
+        return True
+
+    @staticmethod
+    def _follow_let_go(known: model.Job, run: Run) -> None:
+        known.owner = None
+        if known.attempt == run.claim.attempt:  # what it could not store before goes along
+            known.tasks = run.tasks or known.tasks
+            known.kept = known.kept and not run.began_again
+
+    def _follow_reverted(self, known: model.Job, run: Run) -> None:
+        this = (known.id, known.attempt)
+        left = [key for key, undone in self.undone.items() if key[:2] == this and not undone]
+        assert not left, "called reverted, and it is not"
+        known.reverted(run.claim.retries_left, self.now_s, self.now_s + HOUR_S)
+
+    def _follow_seal(self, known: model.Job, _run: Run) -> bool:
+        known.seal(self.now_s)
+        return known.state != "completed"
+
+    def _follow_failure(self, known: model.Job, run: Run) -> bool:
+        if known.keeps and known.keep(run.claim.retries_left, self.now_s, self.now_s + HOUR_S):
+            return False
+        known.turn_back()
+        return True
+
+    @staticmethod
+    def _follow_stop(known: model.Job, run: Run) -> bool:
+        known.turn_back()
+        run.given_up = True
         return True
 
     def _follow_task(self, known: model.Job, run: Run, todo: Todo, task: str, *, well: bool) -> None:
@@ -402,10 +417,6 @@ class Histories(RuleBasedStateMachine):
         """It has happened, whatever becomes of the news."""
         if todo is Todo.FINISH_REVERT:
             self.undone[run.claim.job, run.claim.attempt, task] = well
-
-    def _assert_undone(self, known: model.Job) -> None:
-        left = [key for key, undone in self.undone.items() if key[:2] == (known.id, known.attempt) and not undone]
-        assert not left, "called reverted, and it is not"
 
     # What must hold after each step
 
@@ -498,3 +509,5 @@ class Histories(RuleBasedStateMachine):
             self._sleep()
         assert all(job.state in AT_REST for job in self.jobs.values()), "a job never comes to rest"
         self.all_is_well()
+        broken = broken_rules(self.database, max_claims=MAX_CLAIMS)
+        assert not broken, "\n".join(broken)

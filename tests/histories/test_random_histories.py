@@ -1,4 +1,4 @@
-"""Random histories on both databases: a bounded number in the ordinary suite, for as long as asked under `chaos`."""
+"""Random histories on both databases: some in the ordinary suite, for as long as asked under `chaos`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobboard.database import Database, open_database
 from tests.histories.machine import Histories
 
 STEPS = 40
-EXAMPLES = {"sqlite": 500, "postgresql": 20}
+EXAMPLES = {"sqlite": 150, "postgresql": 15}
 
 
 @pytest.fixture
