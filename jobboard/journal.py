@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from jobboard import history, signals, task_view
 from jobboard.database import Database
-from jobboard.errors import Fenced
+from jobboard.errors import Fenced, Unreachable
 from jobboard.faults import state_of
 from jobboard.history import NewLine
 from jobboard.models import Task
@@ -41,6 +41,7 @@ class Journal:
         self._columns: dict[str, Any] = {}  # of the record, to be written with the next transaction
         self._lines: list[NewLine] = []
         self._dirty = any(task.not_responding for task in given)  # the view has forgotten that
+        self._unsure = False  # a reply was lost: lines that are to be written may be stored
         self.lost = False  # someone else has the job, or is to have it: nothing is written any more
 
     @property
@@ -63,9 +64,11 @@ class Journal:
         try:
             with self._database.write() as connection:
                 self._fence(connection, columns)
-                history.append(connection, lines)
+                history.append(connection, history.missing(connection, lines) if self._unsure else lines)
                 yield connection
-        except BaseException:
+            self._unsure = False
+        except BaseException as error:
+            self._unsure |= isinstance(error, Unreachable)
             self._give_back(columns, lines)
             raise
 

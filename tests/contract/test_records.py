@@ -18,7 +18,7 @@ from jobboard import history
 from jobboard.claims import Owner, take
 from jobboard.database import Database, open_database
 from jobboard.decisions import Accept, Refuse, on_cancel, on_retry
-from jobboard.errors import AmbiguousJob, Fenced, KeyInUse, NoSuchJob, Refused
+from jobboard.errors import AmbiguousJob, Fenced, KeyInUse, NoSuchJob, Refused, Unreachable
 from jobboard.feeder import take_due
 from jobboard.journal import Journal
 from jobboard.models import PRIORITIES, HistoryLine, Job, NewJob, Task, TaskError
@@ -27,6 +27,7 @@ from jobboard.schema import attempts, events, jobs, metadata, postings
 from jobboard.signals import Channel, Listener
 from jobboard.states import AT_REST, ENDED, Cause, State
 from tests.emptied import emptied
+from tests.histories.lossy import LossyDatabase, Lost
 from tests.servers import PostgreSQL
 
 T = TypeVar("T")
@@ -590,6 +591,23 @@ def test_what_a_stale_claim_writes_is_refused(database, records):
         pytest.fail("the block must not be entered")
     assert journal.lost
     assert (everything(database), row_of(database, job)) == before
+
+
+@pytest.mark.parametrize("lost", Lost)
+def test_lines_are_told_once_whatever_was_lost(database, records, lost):
+    job = post(records)
+    (taken,) = claim(database, job)
+    lossy = LossyDatabase(database.engine)
+    journal = Journal(lossy, job, 1, taken.epoch, [Task("a")])
+    for number in range(3):
+        journal.note(history.LOG, message=f"line {number}")
+        lossy.lose = lost
+        with pytest.raises(Unreachable):
+            journal.flush()
+    journal.note(history.LOG, message="line 3")
+    journal.flush()
+    said = [line.message for line in history.read(database, job, kinds=[history.LOG])]
+    assert said == [f"line {number}" for number in range(4)]
 
 
 @pytest.mark.parametrize("request_", ["retry", "force"])

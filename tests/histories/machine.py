@@ -23,7 +23,8 @@ from jobboard.records import Records
 from jobboard.schema import attempts, jobs, metadata, postings
 from tests.histories import model
 from tests.histories.clock import pass_time
-from tests.histories.conductor import BOARD, FLOWS, MAX_CLAIMS, Conductor, Lost, Run, Todo
+from tests.histories.conductor import BOARD, FLOWS, MAX_CLAIMS, Conductor, Run, Todo
+from tests.histories.lossy import Lost
 from tests.histories.model import AT_REST, ENDED, GONE, LIVE, MARKED, REFUSED, TASKS, UNDOING
 from tests.rules.checker import broken_rules
 
