@@ -448,7 +448,7 @@ def test_a_retry_begins_from_nothing(database, records):
     )
     answer = records.retry(job, by="bob")
     fresh = records.get(post(records, priority="low", max_retries=3, arguments={"n": 2}))
-    untouched = {"id", "attempt", "posted_at", "due_at", "arguments", "key"}
+    untouched = {"id", "attempt", "epoch", "posted_at", "due_at", "arguments", "key"}
     for name in Job.__dataclass_fields__.keys() - untouched:
         assert getattr(answer, name) == getattr(fresh, name), name
     row = row_of(database, job)
@@ -499,6 +499,19 @@ def test_a_retry_is_refused_while_its_key_has_a_newer_job(database, records):
     assert len(rows(database, attempts, job=old)) == 1
     records.cancel(new, by="ann")
     assert records.retry(old, by="ann").state is State.PENDING
+
+
+def test_a_kept_job_whose_key_has_a_newer_job_is_refused_among_many(database, records):
+    kept = post(records, key="k")
+    put(database, kept, State.FAILED, begun=True, kept=True)
+    newer, other, alike = post(records, key="k"), post(records), post(records, key="m")
+    put(database, alike, State.FAILED, begun=True, kept=True)
+    with pytest.raises(Refused, match="its key 'k' has a newer job now"):
+        records.cancel(kept, by="bob")
+    answers = dict(zip(ids := [kept, other, alike], records.cancel_many(ids, by="bob"), strict=True))
+    assert str(answers[kept]) == f"job {kept}: its key 'k' has a newer job now"
+    assert (answers[other].state, answers[alike].state) == (State.CANCELLED, State.CANCELLING)
+    assert records.states([kept, newer]) == {kept: State.FAILED, newer: State.PENDING}
 
 
 def test_a_retry_and_a_post_with_one_key_at_once_leave_one_live_job(database, records):
