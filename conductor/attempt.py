@@ -202,8 +202,8 @@ class Attempt:
         }
 
     def _at_rest(self) -> dict[str, Any]:
-        now = self._database.now()
-        return {"owner": None, "posting": None, "finished_at": now, "ran_s": self.ran_s, "cleanup": False}
+        plain = {"owner": None, "posting": None, "cleanup": False, "kept": False}
+        return plain | {"finished_at": self._database.now(), "ran_s": self.ran_s}
 
     def _receipt(self) -> dict[str, Any]:
         """Of a cancel that found nothing to interrupt: it came between two tasks, or while they were reverted."""
