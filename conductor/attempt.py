@@ -159,7 +159,7 @@ class Attempt:
         """Begin the next attempt by itself, if nobody cancelled this one."""
         claim = self._claim
         said, limits = self._next_try()
-        columns = requests.next_attempt(claim.attempt) | limits
+        columns = requests.next_attempt(claim.attempt, claim.epoch) | limits
         self._end_attempt(connection, State.FAILED)  # while the record holds its error still
         state = self._journal.move(
             connection, [State.REVERTING], Cause.RETRY_LATER, State.PENDING, message=said, **columns
@@ -167,7 +167,6 @@ class Attempt:
         if state is State.PENDING:
             fresh = {"job": claim.job, "number": claim.attempt + 1, "arguments": claim.arguments}
             connection.execute(sa.insert(attempts).values(fresh))
-            self._journal.close_view()
 
     def _next_try(self) -> tuple[str, dict[str, Any]]:
         """The next automatic retry in words, and the columns that say when it is due."""
@@ -203,8 +202,8 @@ class Attempt:
         }
 
     def _at_rest(self) -> dict[str, Any]:
-        now = self._database.now()
-        return {"owner": None, "posting": None, "finished_at": now, "ran_s": self.ran_s, "cleanup": False}
+        plain = {"owner": None, "posting": None, "cleanup": False, "kept": False}
+        return plain | {"finished_at": self._database.now(), "ran_s": self.ran_s}
 
     def _receipt(self) -> dict[str, Any]:
         """Of a cancel that found nothing to interrupt: it came between two tasks, or while they were reverted."""

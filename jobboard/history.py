@@ -42,6 +42,16 @@ def append(connection: sa.Connection, lines: Sequence[NewLine]) -> None:
         connection.execute(sa.insert(events), [_values(line) for line in lines])
 
 
+def missing(connection: sa.Connection, lines: Sequence[NewLine]) -> list[NewLine]:
+    """Those of one job's `lines` that are not stored."""
+    told = (events.c.at, events.c.kind, events.c.task, events.c.state, events.c.message)
+    moments = sa.and_(events.c.job.in_({line.job for line in lines}), events.c.at.in_([line.at for line in lines]))
+    stored = {tuple(row) for row in connection.execute(sa.select(*told).where(moments))}
+    return [
+        line for line in lines if (line.at, line.kind, line.task, line.state, _text(line.message)) not in stored
+    ]
+
+
 def read(
     database: Database, job: str, *, kinds: Iterable[str], after: int = 0, limit: int = 1000
 ) -> list[HistoryLine]:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from jobboard import history, signals, task_view
 from jobboard.database import Database
-from jobboard.errors import Fenced
+from jobboard.errors import Fenced, Unreachable
 from jobboard.faults import state_of
 from jobboard.history import NewLine
 from jobboard.models import Task
@@ -41,7 +41,7 @@ class Journal:
         self._columns: dict[str, Any] = {}  # of the record, to be written with the next transaction
         self._lines: list[NewLine] = []
         self._dirty = any(task.not_responding for task in given)  # the view has forgotten that
-        self._closed = False
+        self._unsure = False  # a reply was lost: lines that are to be written may be stored
         self.lost = False  # someone else has the job, or is to have it: nothing is written any more
 
     @property
@@ -64,9 +64,11 @@ class Journal:
         try:
             with self._database.write() as connection:
                 self._fence(connection, columns)
-                history.append(connection, lines)
+                history.append(connection, history.missing(connection, lines) if self._unsure else lines)
                 yield connection
-        except BaseException:
+            self._unsure = False
+        except BaseException as error:
+            self._unsure |= isinstance(error, Unreachable)
             self._give_back(columns, lines)
             raise
 
@@ -84,11 +86,6 @@ class Journal:
         with self._lock:
             self._view = TaskView(tasks)
             self._dirty = True
-
-    def close_view(self) -> None:
-        """The attempt is over and the record shows the next: keep this one's tasks off it."""
-        with self._lock:
-            self._closed = True
 
     def observe(self, name: str, atom_state: str | None, failure: dict[str, Any] | None) -> None:
         """Take in the state of an atom that is about to be stored, in the transaction that begins next."""
@@ -184,7 +181,7 @@ class Journal:
     def _take(self) -> tuple[dict[str, Any], list[NewLine]]:
         with self._lock:
             columns, lines = self._columns, self._lines
-            if self._dirty and not self._closed:
+            if self._dirty:
                 columns |= {"tasks": task_view.to_json(self._view), "progress": self._view.progress}
             self._columns, self._lines, self._dirty = {}, [], False
             return columns, lines

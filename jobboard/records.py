@@ -7,6 +7,7 @@ line of history. When another was faster, the decision is made again from what i
 from __future__ import annotations
 
 import builtins
+import contextlib
 import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -205,7 +206,7 @@ class Records:
                 try:
                     after = self._apply(connection, row, change)
                 except sa_exc.IntegrityError:
-                    raise Refused(job, row["state"], f"its key {row['key']!r} has a newer job now") from None
+                    raise Refused(job, row["state"], _key_is_taken(row).why) from None
                 if after is None:
                     continue  # another request or the conductor was faster: decide anew
                 self._follow(connection, [(row, after)], now, by, change)
@@ -234,16 +235,25 @@ class Records:
                 done = self._apply_to_all(connection, rows, change)
                 self._follow(connection, [(before[row["id"]], row) for row in done], now, by, change)
                 after |= {row["id"]: to_job(row) for row in done}
+                changed = {row["id"] for row in done}
+                changes |= {row["id"]: Change(_key_is_taken(row)) for row in rows if row["id"] not in changed}
         return {job: _answer(job, changes.get(job), after.get(job)) for job in ids}
 
     def _apply_to_all(
         self, connection: sa.Connection, rows: Sequence[sa.RowMapping], change: Change
     ) -> Sequence[sa.RowMapping]:
-        """One change of rows that are alike, and locked."""
+        """One change of rows that are alike, and locked. Those whose key has a newer job stay as they are."""
         assert isinstance(change.decision, Accept), "only an accepted request changes anything"  # noqa: S101
         unchanged = sa.and_(jobs.c.id.in_([row["id"] for row in rows]), jobs.c.state == rows[0]["state"])
         done = sa.update(jobs).where(unchanged).values(state=str(change.decision.target), **change.columns)
-        return connection.execute(done.returning(jobs)).mappings().all()
+        # Only what has ended can find its key taken.
+        point = connection.begin_nested() if rows[0]["state"] in ENDED else contextlib.nullcontext()
+        try:
+            with point:
+                return connection.execute(done.returning(jobs)).mappings().all()
+        except sa_exc.IntegrityError:
+            alone = [self._apply_to_all(connection, [row], change) for row in rows] if len(rows) > 1 else []
+            return list(itertools.chain.from_iterable(alone))
 
     def _follow(
         self,
@@ -558,6 +568,11 @@ def _alike(
     for _, group in itertools.groupby(accepted, kind):
         same = list(group)
         yield [rows[job] for job in same], changes[same[0]]
+
+
+def _key_is_taken(row: Row) -> Refuse:
+    """Of an ended job that would live again, while another lives with its key."""
+    return Refuse(f"its key {row['key']!r} has a newer job now")
 
 
 def _answer(job: str, change: Change | None, after: Answer | None) -> Answer:

@@ -67,7 +67,7 @@ def retry(*, on_board: bool, arguments: Mapping[str, Any] | None, changed: Mappi
         goes_on = row["kept"] and State(row["state"]) is State.FAILED
         if goes_on and arguments is not None:
             return Change(Refuse(_ARGUMENTS_STAND))
-        columns = _again(row) if goes_on else next_attempt(row["attempt"])
+        columns = _again(row) if goes_on else next_attempt(row["attempt"], row["epoch"])
         columns |= _waits(row, now, on_board=on_board) | {"retries_left": row["max_retries"]}
         if arguments is not None:
             columns["arguments"] = dict(arguments)
@@ -100,7 +100,7 @@ def force(by: str, reason: str, *, on_board: bool) -> Request:
     """Give the effects of failed reverts up, and begin a new attempt."""
 
     def decide(row: Row, now: datetime) -> Change:
-        columns = next_attempt(row["attempt"]) | _waits(row, now, on_board=on_board)
+        columns = next_attempt(row["attempt"], row["epoch"]) | _waits(row, now, on_board=on_board)
         columns["retries_left"] = row["max_retries"]
         return Change(decisions.on_force(State(row["state"])), columns, f"effects given up by {by}: {reason}")
 
@@ -129,10 +129,15 @@ def resume(by: str, *, on_board: bool) -> Request:
     return decide
 
 
-def next_attempt(attempt: int) -> Values:
-    """The columns of a record as the attempt after `attempt` begins with them."""
+def next_attempt(attempt: int, epoch: int) -> Values:
+    """The columns of a record as the attempt after `attempt` begins with them.
+
+    The epoch is raised, as by a claim: who had the last attempt, and was perhaps not told how it ended, writes
+    nothing into this one.
+    """
     return dict.fromkeys(_PER_ATTEMPT) | {
         "attempt": attempt + 1,
+        "epoch": epoch + 1,
         "begun": False,
         "kept": False,
         "cleanup": False,

@@ -19,7 +19,7 @@ from jobboard.address import MASK
 from jobboard.claims import Owner, take
 from jobboard.database import Database, open_database
 from jobboard.decisions import Accept, Refuse, on_cancel, on_retry
-from jobboard.errors import AmbiguousJob, Fenced, KeyInUse, NoSuchJob, Refused
+from jobboard.errors import AmbiguousJob, Fenced, KeyInUse, NoSuchJob, Refused, Unreachable
 from jobboard.feeder import take_due
 from jobboard.journal import Journal
 from jobboard.models import PRIORITIES, HistoryLine, Job, NewJob, Task, TaskError
@@ -28,6 +28,7 @@ from jobboard.schema import attempts, events, jobs, metadata, postings
 from jobboard.signals import Channel, Listener
 from jobboard.states import AT_REST, ENDED, Cause, State
 from tests.emptied import emptied
+from tests.histories.lossy import LossyDatabase, Lost
 from tests.servers import PostgreSQL
 
 T = TypeVar("T")
@@ -448,7 +449,7 @@ def test_a_retry_begins_from_nothing(database, records):
     )
     answer = records.retry(job, by="bob")
     fresh = records.get(post(records, priority="low", max_retries=3, arguments={"n": 2}))
-    untouched = {"id", "attempt", "posted_at", "due_at", "arguments", "key"}
+    untouched = {"id", "attempt", "epoch", "posted_at", "due_at", "arguments", "key"}
     for name in Job.__dataclass_fields__.keys() - untouched:
         assert getattr(answer, name) == getattr(fresh, name), name
     row = row_of(database, job)
@@ -499,6 +500,19 @@ def test_a_retry_is_refused_while_its_key_has_a_newer_job(database, records):
     assert len(rows(database, attempts, job=old)) == 1
     records.cancel(new, by="ann")
     assert records.retry(old, by="ann").state is State.PENDING
+
+
+def test_a_kept_job_whose_key_has_a_newer_job_is_refused_among_many(database, records):
+    kept = post(records, key="k")
+    put(database, kept, State.FAILED, begun=True, kept=True)
+    newer, other, alike = post(records, key="k"), post(records), post(records, key="m")
+    put(database, alike, State.FAILED, begun=True, kept=True)
+    with pytest.raises(Refused, match="its key 'k' has a newer job now"):
+        records.cancel(kept, by="bob")
+    answers = dict(zip(ids := [kept, other, alike], records.cancel_many(ids, by="bob"), strict=True))
+    assert str(answers[kept]) == f"job {kept}: its key 'k' has a newer job now"
+    assert (answers[other].state, answers[alike].state) == (State.CANCELLED, State.CANCELLING)
+    assert records.states([kept, newer]) == {kept: State.FAILED, newer: State.PENDING}
 
 
 def test_a_retry_and_a_post_with_one_key_at_once_leave_one_live_job(database, records):
@@ -590,6 +604,41 @@ def test_what_a_stale_claim_writes_is_refused(database, records):
     with pytest.raises(Fenced, match=f"job {job}: claim of epoch 1 is stale"), journal.begin():
         pytest.fail("the block must not be entered")
     assert journal.lost
+    assert (everything(database), row_of(database, job)) == before
+
+
+@pytest.mark.parametrize("lost", Lost)
+def test_lines_are_told_once_whatever_was_lost(database, records, lost):
+    job = post(records)
+    (taken,) = claim(database, job)
+    lossy = LossyDatabase(database.engine)
+    journal = Journal(lossy, job, 1, taken.epoch, [Task("a")])
+    for number in range(3):
+        journal.note(history.LOG, message=f"line {number}")
+        lossy.lose = lost
+        with pytest.raises(Unreachable):
+            journal.flush()
+    journal.note(history.LOG, message="line 3")
+    journal.flush()
+    said = [line.message for line in history.read(database, job, kinds=[history.LOG])]
+    assert said == [f"line {number}" for number in range(4)]
+
+
+@pytest.mark.parametrize("request_", ["retry", "force"])
+def test_who_had_the_last_attempt_writes_nothing_into_the_next(database, records, request_):
+    job = post(records)
+    (last,) = claim(database, job)
+    journal = Journal(database, job, 1, last.epoch, [Task("a", "reverted")])
+    journal.note(history.LOG, message="still to be written")  # its reply to the end of the attempt was lost
+    if request_ == "retry":
+        put(database, job, State.CANCELLED)
+        records.retry(job, by="bob")
+    else:
+        put(database, job, State.REVERT_FAILED)
+        records.force(job, by="bob", reason="looked at it")
+    before = everything(database), row_of(database, job)
+    with pytest.raises(Fenced):
+        journal.flush()
     assert (everything(database), row_of(database, job)) == before
 
 

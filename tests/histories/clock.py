@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from jobboard.database import Database
-from jobboard.schema import UtcDateTime, conductors, metadata, sessions
+from jobboard.schema import UtcDateTime, conductors, events, metadata, sessions
 
-_LEASES = {sessions.name, conductors.name}  # conductors that live renew theirs meanwhile
+_STAY = {sessions.name, conductors.name, events.name}  # who lives renews his lease; what was told was told then
 _SECONDS = 19  # characters of a moment on SQLite before its fraction
 
 
@@ -20,7 +20,7 @@ def pass_time(database: Database, seconds: int) -> None:
     with database.write() as connection:
         for table in metadata.sorted_tables:
             moments = [column for column in table.columns if isinstance(column.type, UtcDateTime)]
-            if moments and table.name not in _LEASES:
+            if moments and table.name not in _STAY:
                 back = {moment.name: earlier(moment, seconds) for moment in moments}
                 connection.execute(sa.update(table).values(back))
 

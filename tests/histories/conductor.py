@@ -6,8 +6,7 @@ between is a few lines here, for flows of two tasks in a line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -21,13 +20,12 @@ from conductor.outcome import Ending
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim
 from jobboard.conductors import Registration, new_owner
-from jobboard.database import Database
 from jobboard.dispatch.sql import SqlDispatch
-from jobboard.errors import Unreachable
 from jobboard.journal import Journal
 from jobboard.models import Task, TaskError
 from jobboard.schema import attempts, conductors, jobs, sessions
 from jobboard.states import Cause
+from tests.histories.lossy import LossyDatabase
 from tests.histories.model import TASKS, UNDOING
 
 BOARD = "countermand"
@@ -36,30 +34,6 @@ LEASE_S = 3600.0  # no history takes so long: leases end when they are told to
 MAX_CLAIMS = 2
 BOOM = {"exc_type_names": ["builtins.RuntimeError"], "exception_str": "boom"}
 ERROR = TaskError("a", "RuntimeError", "boom")
-
-
-class Lost(Enum):
-    """What gets lost on the way."""
-
-    REQUEST = "nothing reaches the database"
-    REPLY = "the transaction is committed, and nobody is told"
-
-
-class LossyDatabase(Database):
-    """Loses what it is told to, once."""
-
-    lose: Lost | None = None
-
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """As the real one, but for the loss."""
-        lost, self.lose = self.lose, None
-        if lost is Lost.REQUEST:
-            raise Unreachable("the request was lost")
-        with super().write() as connection:
-            yield connection
-        if lost is Lost.REPLY:
-            raise Unreachable("the reply was lost")
 
 
 class Todo(Enum):

@@ -23,17 +23,20 @@ from jobboard.records import Records
 from jobboard.schema import attempts, jobs, metadata, postings
 from tests.histories import model
 from tests.histories.clock import pass_time
-from tests.histories.conductor import BOARD, FLOWS, Conductor, Lost, Run, Todo
+from tests.histories.conductor import BOARD, FLOWS, MAX_CLAIMS, Conductor, Run, Todo
+from tests.histories.lossy import Lost
 from tests.histories.model import AT_REST, ENDED, GONE, LIVE, MARKED, REFUSED, TASKS, UNDOING
+from tests.rules.checker import broken_rules
 
 HOUR_S = 3600
+MOST_JOBS = 3  # so that much happens to each
 RETRY_S = 1000.0  # an automatic retry is due within the hour
 
 names = st.sampled_from(["one", "two"])
-lost = st.sampled_from([None, None, None, *Lost])
+lost = st.sampled_from([None, None, *Lost])
 which = st.integers(0, 2)
-deeds = st.sampled_from(["well", "well", "well", "well", "badly", "hear", "hand back"])
-events = st.sampled_from(["crashes", "freezes", "begins anew", "sweeps", "mends", "sleeps", "purges"])
+deeds = st.lists(st.sampled_from(["well"] * 6 + ["badly", "hear", "hand back"]), max_size=10)
+events = st.sampled_from(["crashes", "freezes", "begins anew", "sweeps", "mends", "purges", "sleeps"])
 requests = st.sampled_from(
     ["cancel", "cancel", "cancel all", "retry", "retry with others", *sorted(model.ANSWERS)]
 )
@@ -65,6 +68,7 @@ class Histories(RuleBasedStateMachine):
 
     # What posters ask
 
+    @precondition(lambda self: len(self.jobs) < MOST_JOBS)
     @rule(
         target=ids,
         flow=st.sampled_from(FLOWS),
@@ -197,13 +201,12 @@ class Histories(RuleBasedStateMachine):
 
     # What conductors do
 
-    @precondition(lambda self: self.jobs)
-    @rule(name=names, which=which, deeds=st.lists(deeds, min_size=1, max_size=10), lose=lost)
+    @rule(name=names, which=which, deeds=deeds, lose=lost)
     def work(self, name: str, which: int, deeds: list[str], lose: Lost | None) -> None:
-        """A conductor goes on with one of its jobs, or claims some. What is lost is the last step."""
+        """A conductor claims jobs if it has none, and goes on with one. What is lost is the last step."""
         conductor = self._conductor(name)
         if not conductor.runs:
-            self._claim(conductor, which + 1, lose if len(deeds) == 1 else None)
+            self._claim(conductor, which + 1, None if deeds else lose)
         runs = list(conductor.runs.values())
         run = runs[which % len(runs)] if runs else None
         for number, deed in enumerate(deeds, 1):
@@ -212,24 +215,23 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=names, event=events)
     def event(self, name: str, event: str) -> None:
-        """Something happens to a conductor."""
+        """Something happens to a conductor, or to all of them."""
         conductor = self._conductor(name)
-        if event == "crashes":
-            self.crashed.append(self.conductors.pop(name))
-        elif event == "freezes":
-            self._end_lease(conductor)
-        elif event == "begins anew" and conductor.lease_ended:
-            conductor.begin_anew()
-        elif event == "sweeps":
-            for dead in self.crashed:
-                self._end_lease(dead)
-            conductor.sweep()
-        elif event == "mends":
-            self._mend(conductor)
-        elif event == "purges":
-            self._purge()
-        elif event == "sleeps":
-            self._sleep()
+        happens: dict[str, Callable[[], None]] = {
+            "crashes": lambda: self.crashed.append(self.conductors.pop(name)),
+            "freezes": lambda: self._end_lease(conductor),
+            "begins anew": conductor.begin_anew if conductor.lease_ended else lambda: None,
+            "sweeps": lambda: self._sweep(conductor),
+            "mends": lambda: self._mend(conductor),
+            "purges": self._purge,
+            "sleeps": self._sleep,
+        }
+        happens[event]()
+
+    def _sweep(self, conductor: Conductor) -> None:
+        for dead in self.crashed:
+            self._end_lease(dead)
+        conductor.sweep()
 
     def _claim(self, conductor: Conductor, limit: int, lose: Lost | None) -> None:
         claimable = [] if conductor.lease_ended else self._claimable(conductor)
@@ -319,6 +321,7 @@ class Histories(RuleBasedStateMachine):
             run.broken, run.in_flight = True, None
             if lose is Lost.REQUEST:
                 assert self._everything() == before
+                self._follow_revert(run, todo, task, well=well)
                 return
             answer = None
         finally:
@@ -333,46 +336,56 @@ class Histories(RuleBasedStateMachine):
         if not stays and (not run.broken or todo is Todo.LET_GO):
             del conductor.runs[run.claim.job]
 
-    def _follow(  # noqa: C901, PLR0911 - one case for each step
-        self, known: model.Job, run: Run, todo: Todo, task: str, *, well: bool
-    ) -> bool:
+    def _follow(self, known: model.Job, run: Run, todo: Todo, task: str, *, well: bool) -> bool:
         """What a step that was stored makes of the job and of the run. Whether the run goes on."""
-        later_s = self.now_s + HOUR_S
-        left = run.claim.retries_left
-        if todo is Todo.LET_GO:
-            known.owner = None
-            if known.attempt == run.claim.attempt:  # what it could not store before goes along
-                known.tasks = run.tasks or known.tasks
-                known.kept = known.kept and not run.began_again
+        ends: dict[Todo, Callable[[model.Job, Run], None]] = {
+            Todo.LET_GO: self._follow_let_go,
+            Todo.SUSPEND: lambda job, _: job.hand_back(),
+            Todo.GIVE_UP: lambda job, _: job.give_up(self.now_s),
+            Todo.REVERTED: self._follow_reverted,
+            Todo.REVERT_FAILED: lambda job, _: job.revert_failed(self.now_s),
+        }
+        turns: dict[Todo, Callable[[model.Job, Run], bool]] = {
+            Todo.SEAL: self._follow_seal,
+            Todo.FAIL: self._follow_failure,
+            Todo.STOP_RUNNING: self._follow_stop,
+        }
+        if todo in ends:
+            ends[todo](known, run)
             return False
-        if todo is Todo.SUSPEND:
-            known.hand_back()
-            return False
-        if todo is Todo.GIVE_UP:
-            known.give_up(self.now_s)
-            return False
-        if todo is Todo.REVERT_FAILED:
-            known.revert_failed(self.now_s)
-            return False
-        if todo is Todo.REVERTED:
-            self._assert_undone(known)
-            known.reverted(left, self.now_s, later_s)
-            return False
-        if todo is Todo.SEAL:
-            known.seal(self.now_s)
-            run.undoing = known.state != "completed"
+        if todo in turns:
+            run.undoing = turns[todo](known, run)
             return run.undoing
-        if todo is Todo.FAIL:
-            if known.keeps and known.keep(left, self.now_s, later_s):
-                return False
-            known.turn_back()
-            run.undoing = True
-            return True
-        if todo is Todo.STOP_RUNNING:
-            known.turn_back()
-            run.undoing = run.given_up = True
-            return True
         self._follow_task(known, run, todo, task, well=well)
+        return True
+
+    @staticmethod
+    def _follow_let_go(known: model.Job, run: Run) -> None:
+        known.owner = None
+        if known.attempt == run.claim.attempt:  # what it could not store before goes along
+            known.tasks = run.tasks or known.tasks
+            known.kept = known.kept and not run.began_again
+
+    def _follow_reverted(self, known: model.Job, run: Run) -> None:
+        this = (known.id, known.attempt)
+        left = [key for key, undone in self.undone.items() if key[:2] == this and not undone]
+        assert not left, "called reverted, and it is not"
+        known.reverted(run.claim.retries_left, self.now_s, self.now_s + HOUR_S)
+
+    def _follow_seal(self, known: model.Job, _run: Run) -> bool:
+        known.seal(self.now_s)
+        return known.state != "completed"
+
+    def _follow_failure(self, known: model.Job, run: Run) -> bool:
+        if known.keeps and known.keep(run.claim.retries_left, self.now_s, self.now_s + HOUR_S):
+            return False
+        known.turn_back()
+        return True
+
+    @staticmethod
+    def _follow_stop(known: model.Job, run: Run) -> bool:
+        known.turn_back()
+        run.given_up = True
         return True
 
     def _follow_task(self, known: model.Job, run: Run, todo: Todo, task: str, *, well: bool) -> None:
@@ -398,12 +411,13 @@ class Histories(RuleBasedStateMachine):
             run.in_flight = None if run.broken else task
         elif todo is Todo.FINISH_REVERT:
             known.tasks[task] = "reverted" if well else "revert_failure"
-            self.undone[known.id, known.attempt, task] = well
             run.in_flight = None
+            self._follow_revert(run, todo, task, well=well)
 
-    def _assert_undone(self, known: model.Job) -> None:
-        left = [key for key, undone in self.undone.items() if key[:2] == (known.id, known.attempt) and not undone]
-        assert not left, "called reverted, and it is not"
+    def _follow_revert(self, run: Run, todo: Todo, task: str, *, well: bool) -> None:
+        """It has happened, whatever becomes of the news."""
+        if todo is Todo.FINISH_REVERT:
+            self.undone[run.claim.job, run.claim.attempt, task] = well
 
     # What must hold after each step
 
@@ -496,3 +510,5 @@ class Histories(RuleBasedStateMachine):
             self._sleep()
         assert all(job.state in AT_REST for job in self.jobs.values()), "a job never comes to rest"
         self.all_is_well()
+        broken = broken_rules(self.database, max_claims=MAX_CLAIMS)
+        assert not broken, "\n".join(broken)

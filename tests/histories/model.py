@@ -95,6 +95,7 @@ class Job:
     def begin_attempt(self, due_s: int) -> None:
         """The next one. Whoever had the job before may write no more."""
         self.attempt += 1
+        self.epoch += 1
         self.wait(due_s)
         self.claims, self.begun, self.kept, self.cancelled, self.cleanup = 0, False, False, False, False
         self.tasks = {}

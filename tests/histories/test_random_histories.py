@@ -1,8 +1,12 @@
-"""Random histories on both databases: some in the ordinary suite, for as long as asked under `chaos`."""
+"""Random histories on both databases: some in the ordinary suite, for as long as asked under `chaos`.
+
+Those of a seed that was printed are told again with `COUNTERMAND_CHAOS_SEED=12345 python3 dev.py test tests/histories`.
+"""
 
 from __future__ import annotations
 
-import random
+import itertools
+import secrets
 import time
 from collections.abc import Iterator
 
@@ -40,13 +44,20 @@ def explore(database: Database, number: int, examples: int, *, patient: bool) ->
     run_state_machine_as_test(seed(number)(lambda: Histories(database, patient=patient)), settings=how)
 
 
-def test_random_histories(database):
-    explore(database, random.randrange(2**32), EXAMPLES[database.dialect], patient=False)
+@pytest.fixture
+def seeds(chaos_seed: str | None) -> Iterator[int]:
+    """Numbers from which histories follow."""
+    first = int(chaos_seed) if chaos_seed else secrets.randbelow(1_000_000)
+    return itertools.count(first)
+
+
+def test_random_histories(database, seeds):
+    explore(database, next(seeds), EXAMPLES[database.dialect], patient=False)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(0)
-def test_random_histories_for_as_long_as_asked(database, chaos_s):
+def test_random_histories_for_as_long_as_asked(database, seeds, chaos_s):
     deadline = time.monotonic() + chaos_s
     while time.monotonic() < deadline:
-        explore(database, random.randrange(2**32), 50, patient=True)
+        explore(database, next(seeds), 50, patient=True)

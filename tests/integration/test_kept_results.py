@@ -215,3 +215,13 @@ def test_a_pause_that_is_faster_than_the_next_try_is_taken_back(house, about_to_
     house.records.resume(job, by="bob")
     house.comes_to(job, S.COMPLETED)
     assert house.calls == ["execute b", "execute c"]
+
+
+def test_one_that_is_given_up_after_a_retry_keeps_nothing(house):
+    job = kept(house, Fails(2))
+    house.records.retry(job, by="bob")
+    house.change(job, claims=house.settings.max_claims)  # so many conductors died under it
+    house.drain()
+    assert (house.get(job).state, house.get(job).kept) == (S.FAILED, False)
+    assert house.calls[2:] == ["revert b", "revert a"]
+    assert house.records.retry(job, by="bob").attempt == 2

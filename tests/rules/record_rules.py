@@ -132,10 +132,17 @@ def attempts_end_once(_known: Known, story: Story) -> Iterator[str]:
 
 
 def epochs_rise(_known: Known, story: Story) -> Iterator[str]:
-    """I6: each claim raises the epoch by one, and the record's is the newest."""
-    epochs = [(line.data or {})["epoch"] for line in story.claims]
-    if epochs != list(range(1, story.record["epoch"] + 1)):
-        yield f"has epoch {story.record['epoch']}, and was claimed with epochs {epochs}"
+    """I6: each claim and each new attempt raises the epoch by one, and the record's is the newest."""
+    epoch, previous = 0, None
+    for line in story.path:
+        epoch += previous is not None and begins_attempt(previous, line)
+        if is_claim(line):
+            epoch += 1
+            if (line.data or {})["epoch"] != epoch:
+                yield f"was claimed with epoch {(line.data or {})['epoch']}, not {epoch} (line {line.seq})"
+        previous = line
+    if story.record["epoch"] != epoch:
+        yield f"has epoch {story.record['epoch']}, not {epoch}"
 
 
 def lines_of_tasks_are_paths(_known: Known, story: Story) -> Iterator[str]:
