@@ -116,7 +116,7 @@ class JobEngine:
         """Put every task and retry controller into the job."""
         for atom in self._atoms:
             if is_retry(atom):
-                guard_retry(atom, context.token, context.max_result_bytes)
+                guard_retry(atom, context.token, context.max_result_bytes, context.max_depth)
             else:
                 bind(atom, context)
                 atom.pre_execute = functools.partial(self._start, atom.name, atom.pre_execute)

@@ -48,7 +48,7 @@ def execute(task: AtBorder, context: RunContext, code: Callable[[], Any], run: R
         raise _not_started(task, context) from None
     task.interrupted = False
     with _in_phase(task, context, "execute"):
-        result, error = _outcome(lambda: check_result(task.name, run(code), context.max_result_bytes))
+        result, error = _outcome(lambda: _checked(task, context, run(code)))
     error = _verdict(task, context, error)
     return _passed(result, error)
 
@@ -68,7 +68,7 @@ def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result:
             LOG.error("its revert failed: %s", said_of(error), exc_info=error)
     _passed(returned, error)
     try:
-        return check_result(task.name, returned, context.max_result_bytes)
+        return _checked(task, context, returned)
     except Unstorable as problem:
         # What counts is what it has undone.
         LOG.warning("what the revert returned is not stored: %s", problem)
@@ -86,6 +86,10 @@ def after(task: str, hook: str, code: Callable[[], Any]) -> None:
         code()
     except BaseException:
         LOG.exception("task %s: %s failed, and was ignored", task, hook)
+
+
+def _checked(task: AtBorder, context: RunContext, result: object) -> Any:
+    return check_result(task.name, result, context.max_result_bytes, context.max_depth)
 
 
 def _outcome(code: Callable[[], Any]) -> tuple[Any, BaseException | None]:

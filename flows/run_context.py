@@ -12,6 +12,7 @@ from flows.cancel_token import CancelToken
 from flows.executing import Executing
 
 MAX_RESULT_BYTES: Final = 1_000_000
+MAX_DEPTH: Final = 100
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class RunContext:
     job: str = ""  # its id, the same over all attempts and conductors; "" in a plain TaskFlow engine
     sealed: bool = False  # a Seal ends the flow, so a task that finished in time may keep its result
     max_result_bytes: int = MAX_RESULT_BYTES
+    max_depth: int = MAX_DEPTH  # of lists and objects in a result
     executing: Executing | None = None  # told which thread is inside of which task's `execute`
 
 
