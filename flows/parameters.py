@@ -15,12 +15,12 @@ from typing import Annotated, Any, Final
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, PlainValidator, Secret, SecretBytes, SecretStr, ValidationError
-from pydantic_core import PydanticCustomError, PydanticSerializationError
+from pydantic_core import PydanticCustomError
 
 from flows.errors import ArgumentProblem, InvalidArguments, InvalidFlow
 from flows.run_context import MAX_DEPTH
 from flows.stand_in import StandIn
-from flows.storable import NoRoom, NotPlain, plain
+from flows.storable import NoRoom, plain
 
 _RESERVED: Final = frozenset({"result", "flow_failures", "self"})  # TaskFlow gives these to `revert` itself
 _SECRETS: Final = (SecretStr, SecretBytes, Secret)
@@ -146,7 +146,7 @@ def as_json(
             stored[name] = plain(dumped[name], "it", max_bytes, max_depth)
         except NoRoom:
             problems.append(ArgumentProblem(name, _too_large("it takes", max_bytes)))
-        except (NotPlain, PydanticSerializationError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # pydantic's of many kinds: in itself, too deep, no text
             problems.append(ArgumentProblem(name, f"cannot be stored as JSON: {error}"))
     if not problems and len(json.dumps(stored)) > max_bytes:
         largest = max(stored, key=lambda name: len(json.dumps(stored[name])))

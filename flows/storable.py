@@ -136,7 +136,11 @@ def _plain_or_words(value: object) -> Any:
     try:
         return plain(value, "detail", _MAX_DETAIL)
     except NotPlain:
+        pass
+    try:
         return _words(str(value), _MAX_DETAIL)
+    except Exception:  # noqa: BLE001 - whatever a foreign __str__ raises; Python's own of what nests too deeply
+        return f"({type(value).__name__} that cannot be shown)"
 
 
 def _words(text: str, most: int) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from taskflow.patterns import linear_flow
+from taskflow.task import FunctorTask
 
 from flows.errors import InvalidArguments
 from flows.registry import flow
@@ -63,7 +64,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "inf inside": ({"a": [-math.inf]}, "inf"),
     "deep": (nested(101), "deeper than 100 (COUNTERMAND_MAX_DEPTH)|depth exceeded"),
     "very deep": (nested(100_000), "deep|depth"),
-    "in itself": (LOOP, "deep|depth|[Cc]ircular"),
+    "in itself": (LOOP, "deep|depth|Circular"),
     "large": (MEGABYTES, "more than the 1,000,000 bytes that are allowed (COUNTERMAND_MAX_"),
     "many": ([0] * 1_000_001, "more than the 1,000,000 bytes that are allowed (COUNTERMAND_MAX_"),
     "NUL": (NUL, "NUL"),
@@ -119,7 +120,7 @@ def the_next_one_runs(house: House) -> None:
 # Arguments, from Python
 
 
-@pytest.mark.parametrize("name", REFUSED.keys() - WRITTEN_BY_PYDANTIC)
+@pytest.mark.parametrize("name", [name for name in REFUSED if name not in WRITTEN_BY_PYDANTIC])
 def test_an_argument_is_refused_and_nothing_is_stored(house, client, name):
     value, said = REFUSED[name]
     with pytest.raises(InvalidArguments) as caught:
@@ -334,11 +335,14 @@ def test_a_result_is_an_error_of_its_task_and_the_job_can_be_retried(house, name
 def test_a_result_is_read_back_equal_and_reaches_the_next_task(house, name):
     value = KEPT[name]
     got: list[Any] = []
-    after = Step("c", house, None, None, requires=["b"])
-    after.execute = lambda b, **_: got.append(b)  # type: ignore[method-assign]
-    house.flow(lambda: [house.step("b", lambda _: value), house.step("c", None)])
+
+    def after(b: Any) -> None:
+        got.append(b)
+
+    house.flow(lambda: [house.step("b", lambda _: value), FunctorTask(after, name="after")])
     found = house.run()
     assert (found.state, repr(found.results["b"])) == (S.COMPLETED, repr(value))
+    assert repr(got) == repr([value])
 
 
 def test_the_limits_of_results_are_settings(house):
@@ -366,7 +370,7 @@ class NoPickle(Exception):
 
 class NoText(Exception):
     def __str__(self) -> Any:
-        return 7
+        return 7  # noqa: PLE0307 - wrong on purpose
 
 
 ERRORS: dict[str, Callable[[], BaseException]] = {
@@ -388,7 +392,8 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_is_told_and_everything_is_reverted(house, name, phase):
     def fail(_task: Step) -> None:
-        raise ERRORS[name]()
+        error = ERRORS[name]()
+        raise error
 
     def plainly(_task: Step) -> None:
         raise ValueError("plainly")
@@ -407,7 +412,7 @@ def test_an_error_is_told_and_everything_is_reverted(house, name, phase):
 # What tasks tell
 
 
-TOLD: dict[str, Any] = {name: value for name, (value, _) in REFUSED.items() if name != "object"}
+TOLD: dict[str, Any] = {name: value for name, (value, _) in REFUSED.items()}
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -442,7 +447,6 @@ def test_progress_is_from_0_to_1(house, progress):
 def test_a_line_that_a_task_logs(house, text):
     def log(_task: Step) -> None:
         logging.getLogger("mine").warning("%s", text)
-        logging.getLogger("mine").warning(text, 1, 2)
 
     house.flow(lambda: [house.step("a", log)])
     found = house.run()
