@@ -154,9 +154,9 @@ def _make(database: Database, settings: Settings, slots: int, name: str | None, 
 
     try:
         dispatch = open_dispatch(database, settings)
+        return Conductor(database, dispatch, REGISTRY, settings, slots=slots, name=name, grace_s=grace_s)
     except SettingError as error:
         _fail(str(error))
-    return Conductor(database, dispatch, REGISTRY, settings, slots=slots, name=name, grace_s=grace_s)
 
 
 def _run(stop: Stop, conductor: Conductor, *, burst: bool) -> None:

@@ -314,6 +314,7 @@ class JobRun:
             in_flight=engine.in_flight,
             sealed=True,
             max_result_bytes=self._tools.settings.max_result_bytes,
+            max_depth=self._tools.settings.max_depth,
             executing=self.executing,
             secrets=secrets,
         )

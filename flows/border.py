@@ -98,7 +98,7 @@ def _outcome(code: Callable[[], Any]) -> tuple[Any, BaseException | None]:
 
 
 def _checked(task: AtBorder, context: RunContext, result: object) -> Any:
-    return context.secrets.plain(check_result(task.name, result, context.max_result_bytes))
+    return context.secrets.plain(check_result(task.name, result, context.max_result_bytes, context.max_depth))
 
 
 def _passed(result: Any, error: BaseException | None, secrets: Secrets) -> Any:

@@ -24,16 +24,16 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import PydanticCustomError, PydanticSerializationError
+from pydantic_core import PydanticCustomError
 
 from flows.errors import ArgumentProblem, InvalidArguments, InvalidFlow
 from flows.secrets import Secrets
 from flows.stand_in import StandIn
-from flows.storable import NotPlain, plain
+from flows.storable import MAX_DEPTH, NoRoom, plain
 
 _RESERVED: Final = frozenset({"result", "flow_failures", "self"})  # TaskFlow gives these to `revert` itself
 _SECRETS: Final = (SecretStr, SecretBytes, Secret)
-_MAX_BYTES: Final = 10_000_000  # of one argument, as JSON
+MAX_BYTES: Final = 1_000_000  # of all arguments, as JSON
 
 
 def model_of(flow: str, function: Callable[..., Any]) -> type[BaseModel]:
@@ -135,9 +135,15 @@ def _valid(
 
 
 def as_json(
-    flow: str, model: type[BaseModel], arguments: Mapping[str, Any], *, secrets_by_value: bool = False
+    flow: str,
+    model: type[BaseModel],
+    arguments: Mapping[str, Any],
+    *,
+    secrets_by_value: bool = False,
+    max_bytes: int = MAX_BYTES,
+    max_depth: int = MAX_DEPTH,
 ) -> dict[str, Any]:
-    """`arguments` validated, with defaults filled in, as JSON data for the record.
+    """`arguments` validated, with defaults filled in, as JSON data for the record, no more than `max_bytes`.
 
     A secret has to be a reference, `env:NAME` or `file:PATH`, which the conductor resolves: what it
     stands for is never stored. With `secrets_by_value` anything else is the secret itself, and is stored.
@@ -148,12 +154,24 @@ def as_json(
     for name in model.model_fields:
         try:
             dumped = valid.model_dump(mode="json", include={name})
-            stored[name] = plain(dumped[name], "it", _MAX_BYTES)
-        except (NotPlain, PydanticSerializationError) as error:
+            stored[name] = plain(dumped[name], "it", max_bytes, max_depth)
+        except NoRoom:
+            problems.append(ArgumentProblem(name, _too_large("it takes", max_bytes)))
+        except (ValueError, RecursionError) as error:  # pydantic's of many kinds: in itself, too deep, no text
             problems.append(ArgumentProblem(name, f"cannot be stored as JSON: {error}"))
+    if not problems and len(json.dumps(stored)) > max_bytes:
+        largest = max(stored, key=lambda name: len(json.dumps(stored[name])))
+        problems.append(ArgumentProblem(largest, _too_large("with the others it takes", max_bytes)))
     if problems:
         raise InvalidArguments(flow, problems)
     return stored
+
+
+def _too_large(takes: str, max_bytes: int) -> str:
+    return (
+        f"{takes} more than the {max_bytes:,} bytes that are allowed (COUNTERMAND_MAX_ARGUMENTS_BYTES): "
+        "put it in a file and give the file's name"
+    )
 
 
 @functools.cache
@@ -253,14 +271,22 @@ def _sketch(model: type[BaseModel], unknown: tuple[str, ...]) -> type[BaseModel]
         return pydantic.create_model(f"{model.__name__}_sketch", __base__=model, **anything)
 
 
-def from_text(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
+def from_text(flow: str, model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
     """Values for `NAME=VALUE` words: VALUE is read as JSON where the parameter's type does not want text."""
     schema = model.model_json_schema()
     properties = schema.get("properties", {})
-    return {
-        name: _value({kind.get("type") for kind in _kinds(properties.get(name, {}), schema)}, text)
-        for name, text in texts.items()
-    }
+    values: dict[str, Any] = {}
+    problems: list[ArgumentProblem] = []
+    for name, text in texts.items():
+        try:
+            values[name] = _value({kind.get("type") for kind in _kinds(properties.get(name, {}), schema)}, text)
+        except _Ambiguous as error:
+            problems.append(ArgumentProblem(name, str(error)))
+        except RecursionError:
+            problems.append(ArgumentProblem(name, "nested too deeply"))
+    if problems:
+        raise InvalidArguments(flow, problems)
+    return values
 
 
 def _kinds(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -278,9 +304,20 @@ def _value(types_wanted: set[str | None], text: str) -> Any:
     if "string" in types_wanted:
         return None if text == "null" and "null" in types_wanted else text
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except ValueError:
         return text  # pydantic says what it should have been
+
+
+class _Ambiguous(Exception):
+    """A name stands twice in one object."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Ambiguous("a name is given twice in one object")
+    return found
 
 
 def _is_reference(value: object) -> bool:

@@ -25,7 +25,8 @@ from flows import border, parameters
 from flows.errors import GraphNotKnown, InvalidFlow, NoSuchFlow
 from flows.graph import FlowGraph, graph_of
 from flows.secrets import Secrets
-from flows.structure import Structure, atoms_in, structure_of
+from flows.storable import MAX_DEPTH
+from flows.structure import Structure, atoms_in, check_names, structure_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Engine = Literal["serial", "parallel"]
@@ -66,13 +67,25 @@ class FlowSpec:
         """Parameters that no one is shown."""
         return parameters.secret_names(self.model)
 
-    def as_json(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Validated arguments for a record. `InvalidArguments` names every one that does not fit."""
-        return parameters.as_json(self.name, self.model, arguments, secrets_by_value=self.secrets_by_value)
+    def as_json(
+        self, arguments: Mapping[str, Any], *, max_bytes: int = parameters.MAX_BYTES, max_depth: int = MAX_DEPTH
+    ) -> dict[str, Any]:
+        """Validated arguments for a record, no more of them than `max_bytes` of JSON.
+
+        `InvalidArguments` names every one that does not fit.
+        """
+        return parameters.as_json(
+            self.name,
+            self.model,
+            arguments,
+            secrets_by_value=self.secrets_by_value,
+            max_bytes=max_bytes,
+            max_depth=max_depth,
+        )
 
     def from_text(self, texts: Mapping[str, str]) -> dict[str, Any]:
-        """Values for words NAME=VALUE of a command line; not validated yet."""
-        return parameters.from_text(self.model, texts)
+        """Values for words NAME=VALUE of a command line; not validated yet. Raises `InvalidArguments`."""
+        return parameters.from_text(self.name, self.model, texts)
 
     def build(self, stored: Mapping[str, Any]) -> BuiltFlow:
         """The TaskFlow flow for the arguments of a record, and the typed values its tasks get by name.
@@ -109,6 +122,7 @@ class FlowSpec:
         made = self.function(**values)
         if not isinstance(made, taskflow_flow.Flow | taskflow_task.Task):
             raise InvalidFlow(f"flow {self.name}: its function returned {made!r}: return a TaskFlow flow")
+        check_names(self.name, made)
         return made
 
 

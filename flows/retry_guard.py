@@ -60,7 +60,7 @@ def _own(controller: Any, name: str) -> Any:
 
 def _unchanged(name: str, value: Any, context: RunContext) -> Any:
     """What a controller provides. It compares that with what was stored, to find what it has not tried yet."""
-    checked = check_result(name, value, context.max_result_bytes)
+    checked = check_result(name, value, context.max_result_bytes, context.max_depth)
     if checked != value:
         raise Unstorable(f"retry controller {name}: it provides {value!r}, which JSON would change: use a list")
     if context.secrets.plain(checked) != checked:

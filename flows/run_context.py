@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from flows.cancel_token import CancelToken
 from flows.executing import Executing
 from flows.secrets import NONE, Secrets
+from flows.storable import MAX_DEPTH
 
 MAX_RESULT_BYTES: Final = 1_000_000
 
@@ -35,6 +36,7 @@ class RunContext:
     job: str = ""  # its id, the same over all attempts and conductors; "" in a plain TaskFlow engine
     sealed: bool = False  # a Seal ends the flow, so a task that finished in time may keep its result
     max_result_bytes: int = MAX_RESULT_BYTES
+    max_depth: int = MAX_DEPTH  # of lists and objects in a result
     executing: Executing | None = None  # told which thread is inside of which task's `execute`
     secrets: Secrets = NONE  # replaced in whatever leaves the task
 

@@ -6,21 +6,24 @@ whose error it cannot store. Here the same is refused on every database, as a cl
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from typing import Any
+from typing import Any, Final
 
 from taskflow import exceptions
 from taskflow.types.failure import Failure
 
 from flows.errors import TaskError, Unstorable
 
-MAX_DEPTH = 100
+MAX_DEPTH: Final = 100
 _MAX_MESSAGE = 10_000
 _MAX_ARGUMENTS = 20_000  # bytes of JSON, of an error's arguments
 _MAX_CAUSES = 4  # TaskFlow stores each with all of its own: their number doubles with every one more
 _MAX_BITS = 10_000  # of a whole number: Python itself refuses to read one of 4,300 digits
 _MAX_DETAIL = 1_000
+_MAX_DETAILS = 50  # names in one report
+_MAX_NAME = 100
 # What these mean to a conductor is not a task's to say: TaskFlow's own would give the job back for ever.
 _TASKFLOWS_OWN = (exceptions.TaskFlowException, exceptions.WrappedFailure)
 
@@ -29,18 +32,18 @@ class NotPlain(ValueError):
     """Data is not JSON; the message says where and why."""
 
 
-class _NoRoom(NotPlain):
+class NoRoom(NotPlain):
     """It is larger than allowed."""
 
 
-def check_result(task: str, result: object, max_bytes: int) -> Any:
+def check_result(task: str, result: object, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
     """`result` as JSON gives it back (a tuple becomes a list); `Unstorable` if it is not JSON or too large."""
     try:
-        return plain(result, "result", max_bytes)
-    except _NoRoom:
+        return plain(result, "result", max_bytes, max_depth)
+    except NoRoom:
         raise Unstorable(
-            f"task {task}: its result takes more than the {max_bytes:,} bytes that are allowed: "
-            "put it in a file and return the file's name"
+            f"task {task}: its result takes more than the {max_bytes:,} bytes that are allowed "
+            "(COUNTERMAND_MAX_RESULT_BYTES): put it in a file and return the file's name"
         ) from None
     except NotPlain as problem:
         raise Unstorable(
@@ -49,24 +52,26 @@ def check_result(task: str, result: object, max_bytes: int) -> Any:
         ) from None
 
 
-def plain(value: object, where: str, max_bytes: int) -> Any:
+def plain(value: object, where: str, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
     """`value` as JSON gives it back, and no more of it than `max_bytes`. `NotPlain` calls it `where`."""
-    copied = _Copy(max_bytes).of(value, where, 0)
+    copied = _Copy(max_bytes, max_depth).of(value, where, 0)
     if len(json.dumps(copied)) > max_bytes:
-        raise _NoRoom(f"{where} takes more than {max_bytes:,} bytes")
+        raise NoRoom(f"{where} takes more than {max_bytes:,} bytes")
     return copied
 
 
 class _Copy:
     """Copies plain data as long as there is room for it: a list may hold itself a thousand times over."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, max_depth: int) -> None:
         self._room = room  # bytes of JSON: each value takes one at least
+        self._max_depth = max_depth
 
     def of(self, value: object, where: str, depth: int) -> Any:
         self._take(1, where)
-        if depth > MAX_DEPTH:
-            raise NotPlain(f"{where[:100]}… is nested deeper than {MAX_DEPTH}")
+        if depth > self._max_depth:
+            most = f"{self._max_depth} (COUNTERMAND_MAX_DEPTH)"
+            raise NotPlain(f"{where[:100]}… is nested deeper than {most}")
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
@@ -100,7 +105,7 @@ class _Copy:
     def _take(self, size: int, where: str) -> None:
         self._room -= size
         if self._room < 0:
-            raise _NoRoom(f"{where} takes too many bytes")
+            raise NoRoom(f"{where} takes too many bytes")
 
 
 def _number(value: float, where: str) -> float:
@@ -123,14 +128,19 @@ def _is_unicode(text: str) -> bool:
 
 def plain_detail(detail: dict[str, Any]) -> dict[str, Any]:
     """What a task says of its progress, for people: what is not JSON, or too long, is put in words."""
-    return {name: _plain_or_words(value) for name, value in detail.items()}
+    shown = itertools.islice(detail.items(), _MAX_DETAILS)
+    return {_words(name, _MAX_NAME): _plain_or_words(value) for name, value in shown}
 
 
 def _plain_or_words(value: object) -> Any:
     try:
         return plain(value, "detail", _MAX_DETAIL)
     except NotPlain:
+        pass
+    try:
         return _words(str(value), _MAX_DETAIL)
+    except Exception:  # noqa: BLE001 - whatever a foreign __str__ raises; Python's own of what nests too deeply
+        return f"({type(value).__name__} that cannot be shown)"
 
 
 def _words(text: str, most: int) -> str:

@@ -7,13 +7,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from taskflow import flow as taskflow_flow
 from taskflow import retry
 from taskflow.engines.action_engine import compiler
 
 from flows.errors import InvalidFlow
+
+_LONGEST_NAME: Final = 255  # as long as TaskFlow's tables allow
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,14 @@ def atoms_in(flow: Any) -> Iterator[Any]:
         yield flow.retry
     for item, _ in flow.iter_nodes():
         yield from atoms_in(item)
+
+
+def check_names(flow_name: str, flow: Any) -> None:
+    """`InvalidFlow` for a task or retry controller with a name that TaskFlow's tables do not take everywhere."""
+    for atom in atoms_in(flow):
+        if not 0 < len(atom.name) <= _LONGEST_NAME or not atom.name.isprintable():
+            wanted = f"1 to {_LONGEST_NAME} printable characters"
+            raise InvalidFlow(f"flow {flow_name}: a task is named {atom.name!r:.60}: give it {wanted}")
 
 
 def is_retry(atom: Any) -> bool:

@@ -14,6 +14,8 @@ from jobboard.faults import faults_of, mended, said_of
 from jobboard.models import HistoryLine
 from jobboard.schema import Row, events
 
+_LONGEST = 10_500  # characters of a line: an error's or a reason's 10,000, and who said it
+
 STATE, TASK, LOG = "state", "task", "log"
 """The kinds of lines."""
 
@@ -78,7 +80,8 @@ def _values(line: NewLine) -> dict[str, Any]:
 
 
 def _text(message: str | None) -> str | None:
-    """What tasks log may hold characters that no database stores: they are written out."""
+    """What tasks log may hold characters that no database stores: they are written out. No line is endless."""
     if message is None:
         return None
-    return message.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+    kept = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}… ({len(message):,} characters in all)"
+    return kept.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

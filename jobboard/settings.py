@@ -34,7 +34,9 @@ class Settings:
     max_claims: int = 5  # conductors that may die under one attempt
     parallel: int = 16  # threads that parallel engines share
     unresponsive_after: float = 10.0  # a task that goes on so long after a cancel is named
-    max_result_bytes: int = 1_000_000
+    max_arguments_bytes: int = 1_000_000  # of a job, as JSON
+    max_result_bytes: int = 1_000_000  # of a task, as JSON
+    max_depth: int = 100  # of lists and objects in arguments and results
     retention: float | None = None  # jobs that ended so long ago are removed; None: they are kept
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -46,6 +48,7 @@ class Settings:
 
 _BOARDS = {"sql": "sql", "zookeeper": "zookeeper", "redis": "redis", "rediss": "redis", "etcd": "etcd"}
 PREFIX = "COUNTERMAND_"
+_DEEPEST = 200  # what nests deeper, Python cannot read and copy everywhere
 
 
 def read_settings(environment: Mapping[str, str] | None = None, **flags: str | None) -> Settings:
@@ -105,11 +108,13 @@ def _lease(text: str) -> float:
     return seconds
 
 
-def _whole(least: int) -> Any:
+def _whole(least: int, most: int | None = None) -> Any:
     def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise ValueError(f"wants a whole number from {least}")
+        if not text.isdecimal() or not least <= int(text) <= (most or int(text)):
+            raise ValueError(wanted)
         return int(text)
+
+    wanted = f"wants a whole number from {least}" + (f" to {most}" if most is not None else "")
 
     return parse
 
@@ -136,6 +141,8 @@ _PARSERS: dict[str, Any] = {
     "max_claims": _whole(1),
     "parallel": _whole(1),
     "unresponsive_after": parse_duration,
+    "max_arguments_bytes": _whole(1),
     "max_result_bytes": _whole(1),
+    "max_depth": _whole(1, _DEEPEST),
     "retention": parse_duration,
 }

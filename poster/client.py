@@ -31,7 +31,7 @@ from poster.cancel_plan import CancelPlan, plan_of
 from poster.errors import InvalidJobs, Malformed, NoSuchFlowOrJob, WaitTimedOut
 from poster.graph import Graph, graph_in_a_line, graph_of_flow, graph_of_job
 from poster.patience import PATIENCE_S, patiently
-from poster.post_request import PostRequest, new_job
+from poster.post_request import LONGEST_KEY, PostRequest, check_name, check_reason, new_job, stored_arguments
 from poster.why_waiting import explained
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Client:
         `registry` holds the flows; without one, those that the settings name are loaded.
         """
         self.settings: Final = settings
+        check_name("by", by)
         self.by: Final = by or whoami()
         self._lock = threading.Lock()  # guards the opening of the two below
         self._opened: _Opened | None = None
@@ -169,6 +170,7 @@ class Client:
         Raises `NoSuchJob`, and `Refused` when it is too late. When the database's answer is lost the record is
         read until it is known; `Unreachable` says whether that could not be found out.
         """
+        check_reason(reason)
         before = self.database.now()
         try:
             return self._records.cancel(job, by=self.by, reason=reason)
@@ -193,6 +195,7 @@ class Client:
 
         Durable, like `cancel`; one that is refused stops no other. Raises `Unreachable`.
         """
+        check_reason(reason)
         before = self.database.now()
         try:
             return self._records.cancel_many(jobs, by=self.by, reason=reason)
@@ -224,10 +227,9 @@ class Client:
             return self._records.retry(job, by=self.by)
         flow, arguments = self._records.arguments(job)
         spec = self.flow(flow)
-        shown = {name: MASK if name in spec.secrets else value for name, value in changes.items()}
-        return self._records.retry(
-            job, by=self.by, arguments=spec.as_json({**arguments, **changes}), changed=shown
-        )
+        stored = stored_arguments(spec, {**arguments, **changes}, self.settings)
+        shown = {name: MASK if name in spec.secrets else stored[name] for name in changes}
+        return self._records.retry(job, by=self.by, arguments=stored, changed=shown)
 
     def _check_structure(self, job: str) -> None:
         """Refuse to let an attempt go on whose flow has another structure now: its tasks cannot be matched."""
@@ -253,6 +255,7 @@ class Client:
 
     def force_retry(self, job: str, reason: str) -> Job:
         """Give the effects of reverts that failed up, and begin a new attempt. Raises `NoSuchJob`, `Refused`."""
+        check_reason(reason)
         return self._records.force(job, by=self.by, reason=reason)
 
     def pause(self, job: str) -> Job:
@@ -269,6 +272,7 @@ class Client:
 
         `force`: also one whose revert failed. Raises `NoSuchJob`, `Refused`.
         """
+        check_reason(reason)
         return self._records.delete(job, by=self.by, reason=reason, force=force)
 
     def purge(self, older_than_s: float) -> int:
@@ -325,10 +329,12 @@ class Client:
         limit: int = 50,
     ) -> builtins.list[Job]:
         """Jobs, newest first. `before` is the id of the last one of the page before."""
+        check_name("flow", flow)
         return self._records.list(states=states, flow=flow, since=since, before=before, limit=limit)
 
     def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> builtins.list[str]:
         """The ids of all such jobs as of now, oldest first."""
+        check_name("flow", flow)
         return self._records.matching(states=states, flow=flow)
 
     def explained(self, jobs: Iterable[Job]) -> builtins.list[Job]:
@@ -530,7 +536,8 @@ def whoami() -> str:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user need not have a name
         user = f"uid-{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"[:255]
+    said = f"{user}@{socket.gethostname()}"[:LONGEST_KEY]
+    return "".join(letter if letter.isprintable() else "?" for letter in said)
 
 
 def _wants_reason(job: Job) -> bool:

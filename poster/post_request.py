@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_RETRIES: Final = 1_000_000
 LONGEST_KEY: Final = 255
+LONGEST_REASON: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,9 @@ def new_job(spec: FlowSpec, request: PostRequest, settings: Settings, now: Calla
 
     `now` is asked for jobs that are not due at once, when nothing else is wrong with them.
     """
-    arguments = spec.as_json(request.arguments)
     return NewJob(
         flow=spec.name,
-        arguments=arguments,
+        arguments=stored_arguments(spec, request.arguments, settings),
         priority=request.priority,
         due_at=now() + timedelta(seconds=request.delay_s) if request.delay_s else None,
         key=request.key,
@@ -102,6 +102,12 @@ def new_job(spec: FlowSpec, request: PostRequest, settings: Settings, now: Calla
         on_failure=spec.on_failure,
         masked=spec.secrets,
     )
+
+
+def stored_arguments(spec: FlowSpec, arguments: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Arguments as a record has them. Raises the flow's `InvalidArguments`."""
+    limits = {"max_bytes": settings.max_arguments_bytes, "max_depth": settings.max_depth}
+    return spec.as_json(arguments, **limits)
 
 
 def _first(*values: Any) -> Any:
@@ -139,8 +145,45 @@ def _key(value: object) -> str | None:
     return f"wants 1 to {LONGEST_KEY} printable characters"
 
 
+def _seconds(value: object) -> str | None:
+    try:
+        duration(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def check_reason(value: str | None) -> None:
+    """`InvalidRequest` for a reason that no database stores."""
+    _check_text("reason", value, LONGEST_REASON, printable=False)
+
+
+def check_name(field: str, value: str | None) -> None:
+    """The same for a name: of who asks, of a flow."""
+    _check_text(field, value, LONGEST_KEY, printable=True)
+
+
+def _check_text(field: str, value: str | None, most: int, *, printable: bool) -> None:
+    if value is None:
+        return
+    try:
+        value.encode()
+        storable = "\0" not in value
+    except UnicodeEncodeError:  # half of a surrogate pair, as bytes on a command line become that are no UTF-8
+        storable = False
+    if not storable or len(value) > most or (printable and not value.isprintable()):
+        wanted = "printable characters" if printable else "characters of UTF-8 text without NUL"
+        raise InvalidRequest([(field, f"wants no more than {most:,} {wanted}")])
+
+
 def _timeout(value: object) -> str | None:
-    return "wants a duration longer than 0" if value == 0 else None
+    if value is None:
+        return None
+    return "wants a duration longer than 0" if value == 0 else _seconds(value)
+
+
+def _interval(value: object) -> str | None:
+    return None if value is None else _seconds(value)
 
 
 def _max_retries(value: object) -> str | None:
@@ -153,7 +196,9 @@ _CHECKS: Final[Mapping[str, Callable[[object], str | None]]] = {
     "arguments": _arguments,
     "priority": _priority,
     "key": _key,
+    "delay_s": _seconds,
     "timeout_s": _timeout,
+    "retry_interval_s": _interval,
     "max_retries": _max_retries,
 }
 """What is wrong with a field's value; None if nothing is."""

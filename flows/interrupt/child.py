@@ -221,7 +221,7 @@ def _pickled(task: Any, arguments: Mapping[str, Any]) -> bytes:
     for name in _KEPT_HERE:
         bare.__dict__.pop(name, None)
     try:
-        return pickle.dumps((bare, dict(arguments), context.job, context.max_result_bytes))
+        return pickle.dumps((bare, dict(arguments), context.job, context.max_result_bytes, context.max_depth))
     except Exception as error:
         raise InvalidFlow(
             f'task {task.name}: with interrupt="process" the task and its arguments must be picklable: {error}'
@@ -248,8 +248,8 @@ def _child_main(sender: Connection, payload: bytes, modules: tuple[str, ...]) ->
     voice = _Voice(sender)
     try:
         _listen(voice)
-        task, arguments, job, max_result_bytes = _unpickled(payload, modules)
-        context = RunContext(report=voice.report, job=job, max_result_bytes=max_result_bytes)
+        task, arguments, job, max_result_bytes, max_depth = _unpickled(payload, modules)
+        context = RunContext(report=voice.report, job=job, max_result_bytes=max_result_bytes, max_depth=max_depth)
         signal.signal(signal.SIGTERM, _interrupt)
         voice.say("result", _execute(task, arguments, context))
     except BaseException as error:  # noqa: BLE001 - the border of the process
@@ -260,7 +260,7 @@ def _child_main(sender: Connection, payload: bytes, modules: tuple[str, ...]) ->
     voice.close()
 
 
-def _unpickled(payload: bytes, modules: tuple[str, ...]) -> tuple[Any, dict[str, Any], str, int]:
+def _unpickled(payload: bytes, modules: tuple[str, ...]) -> tuple[Any, dict[str, Any], str, int, int]:
     try:
         return pickle.loads(payload)  # type: ignore[no-any-return]  # noqa: S301 - from our own parent
     except (ImportError, AttributeError):

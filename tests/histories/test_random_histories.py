@@ -1,6 +1,7 @@
 """Random histories on both databases: some in the ordinary suite, for as long as asked under `chaos`.
 
-Those of a seed that was printed are told again with `COUNTERMAND_CHAOS_SEED=12345 python3 dev.py test tests/histories`.
+Those of a seed that was printed are told again with
+`COUNTERMAND_CHAOS_SEED=12345 python3 dev.py test tests/histories`.
 """
 
 from __future__ import annotations

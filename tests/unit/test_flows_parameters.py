@@ -242,9 +242,8 @@ def test_types_that_nobody_could_post_are_refused(annotation: str) -> None:
         ("a\0", "it holds a NUL"),
         ("a\udcff", "it holds half of a surrogate pair"),
         (object(), "Unable to serialize unknown type"),
-        ("x" * 10_000_001, "takes too many bytes"),
     ],
-    ids=["nan", "inf", "NUL", "surrogate", "object", "large"],
+    ids=["nan", "inf", "NUL", "surrogate", "object"],
 )
 def test_what_no_database_would_store_is_refused(value: Any, said: str) -> None:
     def build(first: Any = None, second: Any = None, third: int = 0) -> None: ...

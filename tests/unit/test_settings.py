@@ -25,7 +25,9 @@ GIVEN = {
     "max_claims": ("7", 7),
     "parallel": ("1", 1),
     "unresponsive_after": ("500ms", 0.5),
+    "max_arguments_bytes": ("2000", 2000),
     "max_result_bytes": ("4096", 4096),
+    "max_depth": ("50", 50),
     "retention": ("720h", 2592000.0),
 }
 
@@ -112,6 +114,8 @@ BOARD = "wants sql, zookeeper://host:port/path, redis://host:port, rediss://host
         ("max_claims", "0", "wants a whole number from 1"),
         ("parallel", "1.5", "wants a whole number from 1"),
         ("max_result_bytes", "1e6", "wants a whole number from 1"),
+        ("max_arguments_bytes", "0", "wants a whole number from 1"),
+        ("max_depth", "201", "wants a whole number from 1 to 200"),
         ("jobboard_url", "rabbitmq://x", BOARD),
         ("jobboard_url", "zookeeper", BOARD),
         ("jobboard_url", "sql:x", BOARD),
