@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -24,7 +25,7 @@ class Settings:
 
     home: Path
     database_url: str
-    jobboard_url: str = "sql"  # sql (in the same database), zookeeper://…, redis://…, etcd://…
+    jobboard_url: str = "sql"  # sql (in the same database), zookeeper://…, redis://…, rediss://…, etcd://…
     flows: tuple[str, ...] = ()  # modules, or paths of .py files
     lease: float = 15.0  # a conductor that is not heard of for so long has lost its jobs
     timeout: float | None = None  # running time of an attempt
@@ -40,11 +41,13 @@ class Settings:
     @property
     def board_kind(self) -> str:
         """`sql`, `zookeeper`, `redis` or `etcd`."""
-        return self.jobboard_url.partition(":")[0]
+        return _BOARDS[self.jobboard_url.partition(":")[0]]
 
 
-_BOARDS = ("sql", "zookeeper", "redis", "etcd")
+_BOARDS = {"sql": "sql", "zookeeper": "zookeeper", "redis": "redis", "rediss": "redis", "etcd": "etcd"}
 PREFIX = "COUNTERMAND_"
+_PASSWORD = re.compile(r"(//[^:/@]*:).*@")
+_PASSWORD_OPTION = re.compile(r"(password=)[^&]*")
 
 
 def read_settings(environment: Mapping[str, str] | None = None, **flags: str | None) -> Settings:
@@ -78,7 +81,12 @@ def _parse(origin: str, name: str, text: str) -> Any:
     try:
         return _PARSERS[name](text)
     except ValueError as error:
-        raise SettingError(f"{origin}={text}: {error}") from None
+        raise SettingError(f"{origin}={without_password(text)}: {error}") from None
+
+
+def without_password(address: str) -> str:
+    """An address that is fit to be shown."""
+    return _PASSWORD_OPTION.sub(r"\1********", _PASSWORD.sub(r"\1********@", address))
 
 
 def parse_duration(text: str) -> float:
@@ -113,10 +121,13 @@ def _whole(least: int) -> Any:
     return parse
 
 
+_ADDRESSES = "sql, zookeeper://host:port/path, redis://host:port, rediss://host:port or etcd://host:port/path"
+
+
 def _board(text: str) -> str:
     kind, colon, _ = text.partition(":")
     if kind not in _BOARDS or (kind == "sql") == bool(colon):
-        raise ValueError("wants sql, zookeeper://host:port/path, redis://host:port or etcd://host:port")
+        raise ValueError(f"wants {_ADDRESSES}")
     return text
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from jobboard.errors import JobboardError, Unreachable
+from jobboard.settings import without_password
 from jobboard.states import UNDOING
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ WARNING: Final = "warning"  # works, but not as one would wish
 ERROR: Final = "error"
 UNREACHABLE: Final = "unreachable"
 
-MASK: Final = "********"
-_PASSWORD: Final = re.compile(r"(//[^:/@]*:).*@")
-_PASSWORD_OPTION: Final = re.compile(r"(password=)[^&]*")
 _PAGE: Final = 1000
 _TASKFLOW_TABLES: Final = ("logbooks", "flowdetails", "atomdetails")
 
@@ -81,8 +78,7 @@ def shown(value: Any) -> str:
         return "none"
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return _PASSWORD_OPTION.sub(rf"\1{MASK}", _PASSWORD.sub(rf"\1{MASK}@", text))
+    return f"{value:g}" if isinstance(value, float) else without_password(str(value))
 
 
 def _guarded(name: str, look: Callable[[], tuple[str, str]]) -> Check:

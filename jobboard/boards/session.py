@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from jobboard import signals
+from jobboard.boards.clock import now_s as _now_s
 from jobboard.database import Database
 from jobboard.errors import Unreachable
 from jobboard.schema import postings, sessions
@@ -29,7 +29,6 @@ GIVEN_UP: Final = 0.9
 """Of a lease that cannot be renewed: the rest is for those who hold something by it to let go in time."""
 
 _RETRIES_A_LEASE: Final = 15
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps
 
 
 class Session:
@@ -192,10 +191,6 @@ def free_dead_claims(connection: sa.Connection, database: Database) -> list[Free
     if freed:
         signals.notify(connection, signals.Channel.WORK)
     return freed
-
-
-def _now_s() -> float:
-    return time.clock_gettime(_CLOCK)
 
 
 def _any_dead(database: Database) -> sa.ColumnElement[bool]:

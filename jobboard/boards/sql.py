@@ -25,6 +25,7 @@ from taskflow.jobs import base
 
 from jobboard.boards.session import Session, sweep
 from jobboard.boards.sql_job import PAGE, Place, Posted, Sight, SqlJob, SqlJobIterator, job_of
+from jobboard.boards.who import check_who
 from jobboard.database import Database, open_database, to_json
 from jobboard.errors import SettingError, Unreachable
 from jobboard.models import PRIORITIES
@@ -141,7 +142,7 @@ class SqlJobBoard(base.NotifyingJobBoard):
 
     def claim(self, job: SqlJob, who: str) -> None:
         """Claim it, or raise `UnclaimableJob`, also if it is `who` that has it; `NotFound` when it is gone."""
-        _check_who(who)
+        check_who(who)
         with self._connected(f"claiming job {job.uuid}") as database:
             if self._claim(database, self._living_session(), job, who):
                 return
@@ -248,7 +249,7 @@ class SqlJobBoard(base.NotifyingJobBoard):
         change: Callable[[datetime], sa.Update | sa.Delete],
         *signals: Channel,
     ) -> None:
-        _check_who(who)
+        check_who(who)
         with self._connected(f"job {job.uuid} cannot be {done}") as database:
             now = database.now()
             session = self._required_session()
@@ -361,14 +362,6 @@ _READ: Final = (
 
 def _holder(database: Database) -> sa.ColumnElement[bool]:
     return sa.and_(sessions.c.id == postings.c.session, sessions.c.expires_at > database.server_now)
-
-
-def _check_who(who: str) -> None:
-    # As `taskflow.jobs.base.check_who`, which hides a method's signature.
-    if not isinstance(who, str):
-        raise TypeError("who claims must be a string")
-    if not who:
-        raise ValueError("who claims must have a name")
 
 
 def _lease_s(name: str, conf: Mapping[str, Any]) -> float:

@@ -17,13 +17,12 @@ from kazoo.protocol.states import KazooState
 from kazoo.retry import KazooRetry
 from kazoo.security import CREATOR_ALL_ACL
 from taskflow import exceptions as excp
-from taskflow.jobs import base
 from taskflow.jobs.backends.impl_zookeeper import ZookeeperJob, ZookeeperJobBoard
 from taskflow.utils import misc
 
+from jobboard.boards.iteration import PostingIterator, place, why_no_posting
 from jobboard.boards.session import GIVEN_UP
 from jobboard.boards.zookeeper_options import ZookeeperOptions, parse_zookeeper_url
-from jobboard.models import PRIORITIES
 
 __all__ = ["ZookeeperBoard", "ZookeeperOptions", "build_client", "open_board", "parse_zookeeper_url"]
 
@@ -141,9 +140,9 @@ class ZookeeperBoard(ZookeeperJobBoard):
         self._opened = False
         super().close()
 
-    def iterjobs(self, only_unclaimed: bool = False, ensure_fresh: bool = False) -> ZookeeperJobIterator:
+    def iterjobs(self, only_unclaimed: bool = False, ensure_fresh: bool = False) -> PostingIterator:
         """Iterate by priority, then oldest first. `ensure_fresh`: read what has just been posted elsewhere."""
-        return ZookeeperJobIterator(self, only_unclaimed=only_unclaimed, ensure_fresh=ensure_fresh)
+        return PostingIterator(self, only_unclaimed=only_unclaimed, ensure_fresh=ensure_fresh)
 
     def claim(self, job: ZookeeperJob, who: str) -> None:
         """As TaskFlow's, but when the reply is lost, find out: for as long as the session can last."""
@@ -207,7 +206,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
         jobs = super()._fetch_jobs(ensure_fresh=ensure_fresh)
         if self._is_interrupted:  # then TaskFlow knows of none, which would look like an empty board
             raise excp.JobFailure(f"jobboard {self.name}: {self.options.address} does not answer")
-        return sorted(jobs, key=_place)
+        return sorted(jobs, key=place)
 
     def _process_child(self, path: str, request: Any, quiet: bool = True) -> None:
         try:
@@ -279,34 +278,14 @@ class ZookeeperBoard(ZookeeperJobBoard):
         return session is not None and lock_stat.ephemeralOwner == session[0]
 
 
-class ZookeeperJobIterator(base.JobBoardIterator):
-    """Jobs by priority, then oldest first; which are claimed is read once, when the iteration begins."""
-
-    def __init__(self, board: ZookeeperBoard, *, only_unclaimed: bool, ensure_fresh: bool) -> None:
-        super().__init__(board, LOG, only_unclaimed=only_unclaimed, ensure_fresh=ensure_fresh)
-        self._left: Iterator[tuple[ZookeeperJob, bool]] | None = None
-
-    def __next__(self) -> ZookeeperJob:
-        if self._left is None:
-            self._left = iter(self.board.postings(ensure_fresh=self.ensure_fresh))
-        for job, claimed in self._left:
-            if not (claimed and self.only_unclaimed):
-                return job
-        raise StopIteration
-
-
 def why_malformed(path: str, raw: bytes) -> str | None:
     """Why a znode is no posting; None if it is one."""
     try:
         int(paths.basename(path)[len(ZookeeperJobBoard.JOB_PREFIX) :])
         posting = misc.decode_json(raw)
-        base.JobPriority.convert(posting.get("priority", base.JobPriority.NORMAL))
-    except (ValueError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         return str(error)
-    for name, kinds in (("uuid", str), ("name", str), ("details", dict), ("book", dict | None)):
-        if not isinstance(posting.get(name, {} if name == "details" else None), kinds):
-            return f"{name} is missing or of the wrong type"
-    return None
+    return why_no_posting(posting)
 
 
 def _is_posting(child: str) -> bool:
@@ -318,8 +297,3 @@ def _sequence(child: str) -> int:
     """The number that the server gave a posting; -1 for a name that has none."""
     digits = child.removeprefix(ZookeeperJobBoard.JOB_PREFIX)
     return int(digits) if digits.isdecimal() else -1
-
-
-def _place(job: ZookeeperJob) -> tuple[int, int]:
-    # TaskFlow's own order puts high priorities last.
-    return PRIORITIES.index(job.priority.value.lower()), job.sequence

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from jobboard.database import Database
 from jobboard.errors import SettingError
@@ -34,9 +36,42 @@ def open_dispatch(database: Database, settings: Settings) -> Dispatch:
         return SqlDispatch(database, board)
     from jobboard.dispatch.taskflow import TaskflowDispatch
 
-    if settings.board_kind == "zookeeper":
-        from jobboard.boards import zookeeper
+    return TaskflowDispatch(database, _OPENERS[settings.board_kind](settings))
 
-        options = zookeeper.parse_zookeeper_url(settings.jobboard_url, timeout_s=settings.lease)
-        return TaskflowDispatch(database, zookeeper.open_board(BOARD, options))
-    raise SettingError(f"jobboard {settings.jobboard_url}: {settings.board_kind} is not supported yet")
+
+def _open_zookeeper(settings: Settings) -> Any:
+    from jobboard.boards import zookeeper
+
+    options = zookeeper.parse_zookeeper_url(settings.jobboard_url, timeout_s=settings.lease)
+    return zookeeper.open_board(BOARD, options)
+
+
+def _open_redis(settings: Settings) -> Any:
+    from jobboard.boards.redis_options import parse_redis_url
+
+    options = parse_redis_url(settings.jobboard_url, lease_s=settings.lease)
+    with _installed("redis"):
+        from jobboard.boards import redis
+    return redis.open_board(BOARD, options)
+
+
+def _open_etcd(settings: Settings) -> Any:
+    from jobboard.boards.etcd_options import parse_etcd_url
+
+    options = parse_etcd_url(settings.jobboard_url, lease_s=settings.lease)
+    with _installed("etcd"):
+        from jobboard.boards import etcd
+    return etcd.open_board(BOARD, options)
+
+
+_OPENERS: Final = {"zookeeper": _open_zookeeper, "redis": _open_redis, "etcd": _open_etcd}
+
+
+@contextmanager
+def _installed(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise SettingError(
+            f'jobboard {kind}: its client is not installed ({error}): pip install "countermand[{kind}]"'
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import uuid
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
@@ -11,14 +12,19 @@ from typing import TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 from kazoo.client import KazooClient
 
+from jobboard.boards import etcd as etcd_boards
+from jobboard.boards import redis as redis_boards
+from jobboard.boards.etcd import EtcdOptions
+from jobboard.boards.redis import RedisOptions
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.boards.zookeeper import ZookeeperOptions, open_board
 from jobboard.database import open_database
 from jobboard.schema import postings, sessions
+from tests.servers.ports import LOOPBACK
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from tests.servers import ZooKeeper
+    from tests.servers import Etcd, Redis, ZooKeeper
 
 SHORT_S = 1.5  # a lease to be waited for
 
@@ -156,3 +162,68 @@ class ZookeeperBoards(Boards):
 
         names = board._client.get_children(board.trash_path)
         return [misc.decode_json(board._client.get(f"{board.trash_path}/{name}")[0])["details"] for name in names]
+
+
+class RedisBoards(Boards):
+    def __init__(self, server: Redis) -> None:
+        super().__init__()
+        self.port = server.port
+        self.namespace = str(uuid.uuid4())
+        self.where = ["redis", str(self.port), self.namespace]
+
+    def make(self, lease_s: float = 15.0, persistence: Any = None) -> Any:
+        options = RedisOptions(LOOPBACK, self.port, namespace=self.namespace, lease_s=lease_s)
+        return redis_boards.open_board("contract", options, persistence)
+
+    def expire(self, board: Any) -> None:
+        board._client.delete(board._session_key(board._lease.last))
+
+    def spoil(self, board: Any) -> set[str]:
+        job = board.post("x")
+        good = board._loads(board._client.hget(board.listings_key, job.key))
+        board._client.hdel(board.listings_key, job.key)
+        wrong = [
+            {"priority": "whenever"},
+            {"details": 1},
+            {"sequence": "1"},
+            {"created_on": "now"},
+            {"name": None},
+        ]
+        bad = {f"bad {number}": board._dumps(good | change) for number, change in enumerate(wrong)}
+        bad |= {"another's": board._dumps(good), "list": board._dumps([]), "text": b"no msgpack", "empty": b""}
+        board._client.hset(board.listings_key, mapping=bad)
+        return set(bad)
+
+    def trashed(self, board: Any) -> list[dict[str, Any]]:
+        return [board._loads(raw)["details"] for raw in board._client.hvals(board.trash_key)]
+
+
+class EtcdBoards(Boards):
+    def __init__(self, server: Etcd) -> None:
+        super().__init__()
+        self.port = server.port
+        self.path = f"/{uuid.uuid4()}"
+        self.where = ["etcd", str(self.port), self.path]
+
+    def make(self, lease_s: float = 15.0, persistence: Any = None) -> Any:
+        return etcd_boards.open_board(
+            "contract", EtcdOptions(LOOPBACK, self.port, self.path, lease_s), persistence
+        )
+
+    def expire(self, board: Any) -> None:
+        board.end_session(board._lease.last)
+
+    def spoil(self, board: Any) -> set[str]:
+        job = board.post("x")
+        good = json.loads(board._client.get(f"{job.key}.data")[0])
+        board._client.delete(f"{job.key}.data")
+        wrong = [{"priority": "ever"}, {"details": 1}, {"created_on": 1}, {"created_on": "now"}, {"name": None}]
+        bad = {f"bad{number}.data": json.dumps(good | change) for number, change in enumerate(wrong)}
+        bad |= {"other.data": json.dumps(good), "a.data": "[]", "b.data": "no json", "c.data": "", "d": "{}"}
+        bad["deep.data"] = "[" * 100_000
+        for key, value in bad.items():
+            board._client.put(f"{board._root_path}/{key}", value)
+        return {f"{board._root_path}/{key}" for key in bad}
+
+    def trashed(self, board: Any) -> list[dict[str, Any]]:
+        return [json.loads(value)["details"] for value, _meta in board._client.get_prefix(board._trash_path)]

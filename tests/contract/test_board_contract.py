@@ -20,14 +20,15 @@ from taskflow.types import entity
 from taskflow.utils import persistence_utils
 
 from tests.contract import stock_flow
-from tests.contract.boards import SHORT_S, Boards, SqlBoards, ZookeeperBoards
+from tests.contract.boards import SHORT_S, Boards, EtcdBoards, RedisBoards, SqlBoards, ZookeeperBoards
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-KINDS = ["sqlite", "postgresql", "zookeeper"]
+ON_SERVERS: dict[str, Any] = {"zookeeper": ZookeeperBoards, "redis": RedisBoards, "etcd": EtcdBoards}
+KINDS = ["sqlite", "postgresql", *ON_SERVERS]
 
 
 @pytest.fixture(params=KINDS)
@@ -36,11 +37,12 @@ def boards(request: pytest.FixtureRequest) -> Iterator[Boards]:
 
 
 def _open(request: pytest.FixtureRequest, kind: str) -> Iterator[Boards]:
-    made: Boards
-    if kind == "zookeeper":
-        made = ZookeeperBoards(request.getfixturevalue("zookeeper"))
-    else:
-        made = SqlBoards(request.getfixturevalue(f"{kind}_url"))
+    on_server = ON_SERVERS.get(kind)
+    made = (
+        on_server(request.getfixturevalue(kind))
+        if on_server
+        else SqlBoards(request.getfixturevalue(f"{kind}_url"))
+    )
     with made:
         yield made
 

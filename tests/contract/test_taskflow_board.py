@@ -9,9 +9,14 @@ import pytest
 from taskflow import test
 from taskflow.tests.unit.jobs import base
 
+from jobboard.boards import etcd as etcd_boards
+from jobboard.boards import redis as redis_boards
+from jobboard.boards.etcd import EtcdOptions
+from jobboard.boards.redis import RedisOptions
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.boards.zookeeper import ZookeeperOptions, open_board
-from tests.servers import ZooKeeper
+from tests.servers import Etcd, Redis, ZooKeeper
+from tests.servers.ports import LOOPBACK
 
 
 class BoardContract(base.BoardTestMixin):
@@ -52,3 +57,21 @@ class TestZookeeperBoard(BoardContract, test.TestCase):
 
     def make_board(self, persistence: Any) -> Any:
         return open_board("test-board", self.options, persistence)
+
+
+class TestRedisBoard(BoardContract, test.TestCase):
+    @pytest.fixture(autouse=True)
+    def _server(self, redis: Redis) -> None:
+        self.options = RedisOptions(LOOPBACK, redis.port, namespace=str(uuid.uuid4()))
+
+    def make_board(self, persistence: Any) -> Any:
+        return redis_boards.open_board("test-board", self.options, persistence)
+
+
+class TestEtcdBoard(BoardContract, test.TestCase):
+    @pytest.fixture(autouse=True)
+    def _server(self, etcd: Etcd) -> None:
+        self.options = EtcdOptions(LOOPBACK, etcd.port, f"/{uuid.uuid4()}")
+
+    def make_board(self, persistence: Any) -> Any:
+        return etcd_boards.open_board("test-board", self.options, persistence)

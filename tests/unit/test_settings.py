@@ -80,13 +80,23 @@ def test_the_environment_is_that_of_the_process(monkeypatch):
     assert read_settings().max_retries == 3
 
 
-@pytest.mark.parametrize("kind", ["zookeeper", "redis", "etcd"])
-def test_the_kind_of_a_board(kind):
-    assert read_settings({}, jobboard_url=f"{kind}://host:1/path").board_kind == kind
+@pytest.mark.parametrize(
+    ("scheme", "kind"), [("zookeeper", "zookeeper"), ("redis", "redis"), ("rediss", "redis"), ("etcd", "etcd")]
+)
+def test_the_kind_of_a_board(scheme, kind):
+    assert read_settings({}, jobboard_url=f"{scheme}://host:1/path").board_kind == kind
+
+
+def test_an_address_that_is_refused_does_not_tell_its_password():
+    for url in ("rabbitmq://me:s3cret@host", "http://host?keyfile_password=s3cret&x=1"):
+        with pytest.raises(SettingError) as error:
+            read_settings({}, jobboard_url=url)
+        assert "s3cret" not in str(error.value)
+        assert "host" in str(error.value)
 
 
 DURATION = "wants a duration like 90, 30s, 5m or 1h30m"
-BOARD = "wants sql, zookeeper://host:port/path, redis://host:port or etcd://host:port"
+BOARD = "wants sql, zookeeper://host:port/path, redis://host:port, rediss://host:port or etcd://host:port/path"
 
 
 @pytest.mark.parametrize(
