@@ -244,6 +244,8 @@ class Attempt:
         """The flow cannot run. Without effects the job ends here; with effects, people must look."""
         LOG.error("job %s: %s: %s", self._claim.job, error.type, error.message)
         effects = [task.name for task in self._journal.tasks if task.state not in ("pending", "reverted")]
+        if "tasks" in self._claim.faults and self._claim.resumed:
+            effects = ["tasks that are not known"]
         with self._journal.begin() as connection:
             if effects:
                 said = f"{error.message}; effects may remain of: {', '.join(effects)}"

@@ -17,11 +17,10 @@ from taskflow.types.failure import Failure
 
 from conductor.attempt import LeftBehind
 from conductor.seal import Seal
+from flows.binding import bind_atoms
 from flows.cancel_token import CancelToken
-from flows.cancelable import bind
 from flows.errors import JobCancelled
 from flows.registry import BuiltFlow, FlowSpec
-from flows.retry_guard import guard_retry
 from flows.run_context import RunContext
 from flows.storable import storable
 from flows.structure import Structure, atoms_of, is_retry, structure_of_graph
@@ -116,11 +115,9 @@ class JobEngine:
 
     def bind(self, context: RunContext) -> None:
         """Put every task and retry controller into the job."""
+        bind_atoms(self._atoms, context)
         for atom in self._atoms:
-            if is_retry(atom):
-                guard_retry(atom, context.token, context.max_result_bytes)
-            else:
-                bind(atom, context)
+            if not is_retry(atom):
                 atom.pre_execute = functools.partial(self._start, atom.name, atom.pre_execute)
 
     def _start(self, name: str, hook: Callable[[], None]) -> None:

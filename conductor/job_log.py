@@ -9,6 +9,7 @@ from typing import Final
 from taskflow.exceptions import StorageFailure
 
 from flows.run_context import running_task
+from flows.secrets import without_secrets
 from jobboard import history
 from jobboard.errors import Fenced, Unreachable
 from jobboard.journal import Journal
@@ -31,11 +32,19 @@ class JobLogHandler(logging.Handler):
         if mark is None or journal is None:
             return
         try:
-            message = logging.Formatter().format(record)
+            message = mark.context.secrets.text(logging.Formatter().format(record))
         except Exception:  # noqa: BLE001 - a wrong line must not fail the task that logs it
             self.handleError(record)
             return
         journal.note(history.LOG, task=mark.task, state=record.levelname.lower()[:_LEVEL], message=message)
+
+
+class SafeFormatter(logging.Formatter):
+    """Writes lines without the secrets of any job that runs here."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with its traceback."""
+        return without_secrets(super().format(record))
 
 
 class WhereFilter(logging.Filter):
@@ -67,12 +76,15 @@ class SaidOnce(logging.Filter):
 
 
 def set_up_logging(level: str) -> None:
-    """Log to standard error, from `level` on; of TaskFlow's own lines only warnings and worse."""
+    """Log to standard error, from `level` on; of the libraries beneath only warnings and worse.
+
+    What they tell besides is of no use, and holds data: SQLAlchemy would log each statement with its values.
+    """
     handler = logging.StreamHandler()
     handler.setLevel(level.upper())
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(SafeFormatter(FORMAT))
     handler.addFilter(WhereFilter())
     handler.addFilter(SaidOnce())
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    for quiet in ("taskflow", "kazoo", "alembic"):
+    for quiet in ("taskflow", "kazoo", "alembic", "sqlalchemy"):
         logging.getLogger(quiet).setLevel(logging.WARNING)

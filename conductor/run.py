@@ -18,17 +18,20 @@ from conductor.attempt import Attempt, said_of_failure
 from conductor.engine import JobEngine
 from conductor.outcome import Ending, ending_of
 from conductor.seal import Seal
+from conductor.stored_detail import MalformedDetail, stored_detail
 from conductor.task_pool import TaskPool
 from flows.cancel_token import CancelCause, CancelKind, CancelToken
 from flows.errors import FlowsError
 from flows.executing import Executing
 from flows.registry import BuiltFlow, FlowSpec
 from flows.run_context import RunContext, TaskReport
+from flows.secrets import Secrets
 from jobboard import history, task_view
 from jobboard.claims import Claim
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch
 from jobboard.errors import Fenced, Unreachable
+from jobboard.faults import said_of
 from jobboard.journal import Journal
 from jobboard.models import Task, TaskError
 from jobboard.persistence import Persistence
@@ -143,6 +146,7 @@ class JobRun:
             raise Unreachable(str(error)) from error
 
     def _run(self) -> Ending:
+        self._check_record()
         if self.claim.state is State.PAUSING:
             return self.attempt.put_down(Ending.SUSPENDED, None)
         self._check_claims()
@@ -201,6 +205,10 @@ class JobRun:
             CancelKind.LOST_CLAIM, self._tools.name, "it was being reverted when its conductor died"
         )
 
+    def _check_record(self) -> None:
+        if self.claim.faults:
+            raise CannotRun(TaskError(None, "MalformedRecord", f"malformed: {said_of(self.claim.faults)}"))
+
     def _check_claims(self) -> None:
         """Refuse to revert a job whose revert kills its conductors too. One that is given up is reverted once."""
         if self.claim.state in UNDOING and self.claim.claims > self._tools.settings.max_claims + 1:
@@ -245,7 +253,7 @@ class JobRun:
             self._check_structure(engine)
             if self._flow_detail is None:
                 self._begin_attempt(engine, detail)
-            engine.bind(self._context(engine))
+            engine.bind(self._context(engine, built.secrets))
         except _UNFIT as error:
             raise CannotRun(_plain_error(error)) from error
         return engine
@@ -259,7 +267,10 @@ class JobRun:
     def _stored_detail(self) -> Any:
         if self._flow_detail is None:
             return None
-        return self._persistence.get_connection().get_flow_details(self._flow_detail)
+        try:
+            return stored_detail(self._persistence, self._flow_detail, self.claim.tasks)
+        except MalformedDetail as error:
+            raise CannotRun(_plain_error(error)) from error
 
     def _check_structure(self, engine: JobEngine) -> None:
         stored = self.claim.fingerprint
@@ -294,7 +305,7 @@ class JobRun:
         self._persistence.get_connection().save_later(book, change)
         self._flow_detail = detail.uuid
 
-    def _context(self, engine: JobEngine) -> RunContext:
+    def _context(self, engine: JobEngine, secrets: Secrets) -> RunContext:
         return RunContext(
             token=self.token,
             job=self.claim.job,
@@ -304,6 +315,7 @@ class JobRun:
             sealed=True,
             max_result_bytes=self._tools.settings.max_result_bytes,
             executing=self.executing,
+            secrets=secrets,
         )
 
     # Driving it

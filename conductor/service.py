@@ -26,7 +26,7 @@ from jobboard.claims import Claim
 from jobboard.conductors import Registration, new_owner
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch
-from jobboard.errors import Fenced, Unreachable
+from jobboard.errors import Fenced, MalformedRecord, Unreachable
 from jobboard.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -111,7 +111,11 @@ class Conductor(base.Conductor):
             self._stopped.set()
 
     def stop(self) -> None:
-        """Ask `run` to end. Returns at once; may be called from a signal handler."""
+        """Ask `run` to end. Returns at once.
+
+        A signal handler may call it, if `run` has another thread than the main one: handlers run in that, and
+        would wait for a lock that the code they interrupt holds.
+        """
         self._stopping.set()
         self._wake.set()
 
@@ -165,8 +169,11 @@ class Conductor(base.Conductor):
             return self._dispatch.claim(self._owner, self._names, room, busy=running)
         except Unreachable as error:
             LOG.warning("waiting for %s", error)
-            self._stopping.wait(_RETRY_S)
-            return None
+        except Exception:
+            # One strange row or posting must not end the conductor: jobs run here, and others may be claimed yet.
+            LOG.exception("jobs could not be claimed, trying again")
+        self._stopping.wait(_RETRY_S)
+        return None
 
     def _begin_anew(self) -> None:
         """The lease was lost, and every claim with it: others may have them. Go on with a new one, as another."""
@@ -201,6 +208,9 @@ class Conductor(base.Conductor):
             LOG.info("job %s: %s", run.claim.job, ending.value)
         except Unreachable as error:
             LOG.warning("job %s: left for another conductor: %s", run.claim.job, error)
+            self._let_go(run)
+        except MalformedRecord as error:
+            LOG.warning("set aside, though it ran: %s", error)
             self._let_go(run)
         except Exception:
             LOG.exception("job %s: left for another conductor", run.claim.job)

@@ -12,6 +12,7 @@ from typing import Any, Final, TextIO, cast
 
 from flows.printed import Printed
 from flows.run_context import Running, running_task
+from flows.secrets import without_secrets
 
 _STREAMS: Final = ("stdout", "stderr")
 
@@ -52,7 +53,8 @@ class _TaskStream:
     def write(self, text: str) -> int:
         mark = self._writer()
         if mark is None:
-            return self._stream.write(text)
+            self._stream.write(without_secrets(text))  # a thread that a task started is not known as its own
+            return len(text)
         self._lines_of(mark).write(text)
         return len(text)
 

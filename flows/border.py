@@ -2,7 +2,8 @@
 
 TaskFlow reverts a task only for an `Exception` that it can store. So nothing else leaves `execute`: an
 interruption leaves as `JobCancelled`, any other BaseException as a `TaskError` that says the same, a
-result that is not JSON as `Unstorable`; all of them without a chain that TaskFlow could not take.
+result that is not JSON as `Unstorable`; all of them without a chain that TaskFlow could not take, and without
+the secrets of the job.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from taskflow.types.failure import Failure
 
 from flows.errors import Interrupted, JobCancelled, NotStarted, Unstorable
 from flows.run_context import RunContext, running, running_task
+from flows.secrets import Secrets
 from flows.storable import cause_of, check_result, said_of, storable
 
 LOG = logging.getLogger(__name__)
@@ -48,9 +50,9 @@ def execute(task: AtBorder, context: RunContext, code: Callable[[], Any], run: R
         raise _not_started(task, context) from None
     task.interrupted = False
     with _in_phase(task, context, "execute"):
-        result, error = _outcome(lambda: check_result(task.name, run(code), context.max_result_bytes))
+        result, error = _outcome(lambda: _checked(task, context, run(code)))
     error = _verdict(task, context, error)
-    return _passed(result, error)
+    return _passed(result, error, context.secrets)
 
 
 def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result: object, run: Run) -> Any:
@@ -66,18 +68,18 @@ def revert(task: AtBorder, context: RunContext, code: Callable[[], Any], result:
         returned, error = _outcome(lambda: run(code))
         if error is not None:
             LOG.error("its revert failed: %s", said_of(error), exc_info=error)
-    _passed(returned, error)
+    _passed(returned, error, context.secrets)
     try:
-        return check_result(task.name, returned, context.max_result_bytes)
+        return _checked(task, context, returned)
     except Unstorable as problem:
         # What counts is what it has undone.
         LOG.warning("what the revert returned is not stored: %s", problem)
         return None
 
 
-def guard(code: Callable[[], Any]) -> Any:
-    """Run `code`, and let nothing out of it but an `Exception` that TaskFlow can store."""
-    return _passed(*_outcome(code))
+def guard(code: Callable[[], Any], secrets: Secrets) -> Any:
+    """Run `code`, and let nothing out of it but an `Exception` that TaskFlow can store, without `secrets`."""
+    return _passed(*_outcome(code), secrets)
 
 
 def after(task: str, hook: str, code: Callable[[], Any]) -> None:
@@ -95,11 +97,15 @@ def _outcome(code: Callable[[], Any]) -> tuple[Any, BaseException | None]:
         return None, raised
 
 
-def _passed(result: Any, error: BaseException | None) -> Any:
+def _checked(task: AtBorder, context: RunContext, result: object) -> Any:
+    return context.secrets.plain(check_result(task.name, result, context.max_result_bytes))
+
+
+def _passed(result: Any, error: BaseException | None, secrets: Secrets) -> Any:
     if error is None:
         return result
     # Outside of any except block, so that what was caught does not become its context.
-    kept = storable(error)
+    kept = secrets.error(storable(error))
     try:
         raise kept from cause_of(kept)
     finally:

@@ -144,7 +144,7 @@ class CancelableTask(taskflow_task.Task):
         """
         self.checkpoint()
         within = min(1.0, max(0.0, progress))
-        detail = plain_detail(detail)
+        detail = self._context.secrets.plain(plain_detail(detail))
         if self._context.report is not None and self.phase is not None:
             self._context.report(TaskReport(self.name, within, detail or None))
         else:
@@ -258,8 +258,8 @@ def _at_revert(task: _Bound, code: Callable[[], Any], arguments: dict[str, Any])
     return border.revert(task, task._context, code, arguments.get("result"), to_its_end)  # noqa: SLF001
 
 
-def _before(_task: _Bound, code: Callable[[], Any], _arguments: dict[str, Any]) -> Any:
-    return border.guard(code)
+def _before(task: _Bound, code: Callable[[], Any], _arguments: dict[str, Any]) -> Any:
+    return border.guard(code, task._context.secrets)  # noqa: SLF001
 
 
 def _after(hook: str, task: _Bound, code: Callable[[], Any], _arguments: dict[str, Any]) -> None:

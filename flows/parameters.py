@@ -14,10 +14,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, PlainValidator, Secret, SecretBytes, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError, PydanticSerializationError
 
 from flows.errors import ArgumentProblem, InvalidArguments, InvalidFlow
+from flows.secrets import Secrets
 from flows.stand_in import StandIn
 from flows.storable import NotPlain, plain
 
@@ -124,13 +134,15 @@ def _valid(
         raise InvalidArguments(flow, _problems(model, error)) from None
 
 
-def as_json(flow: str, model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(
+    flow: str, model: type[BaseModel], arguments: Mapping[str, Any], *, secrets_by_value: bool = False
+) -> dict[str, Any]:
     """`arguments` validated, with defaults filled in, as JSON data for the record.
 
     A secret has to be a reference, `env:NAME` or `file:PATH`, which the conductor resolves: what it
-    stands for is never stored.
+    stands for is never stored. With `secrets_by_value` anything else is the secret itself, and is stored.
     """
-    valid = _valid(flow, model, _posted(model), arguments)
+    valid = _valid(flow, model, _posted(model, secrets_by_value), arguments)
     stored: dict[str, Any] = {}
     problems = []
     for name in model.model_fields:
@@ -145,22 +157,25 @@ def as_json(flow: str, model: type[BaseModel], arguments: Mapping[str, Any]) -> 
 
 
 @functools.cache
-def _posted(model: type[BaseModel]) -> type[BaseModel]:
+def _posted(model: type[BaseModel], by_value: bool) -> type[BaseModel]:
     """The model for posting: a secret is a reference there, whatever is asked of what it stands for."""
     references: dict[str, Any] = {}
     for name in secret_names(model):
         field = model.model_fields[name]
         default = ... if field.is_required() else _default(field)
         optional = default is None or type(None) in typing.get_args(field.annotation)
-        references[name] = (
-            Annotated[Any, PlainValidator(_check_optional if optional else _check_reference)],
-            default,
-        )
+        check = functools.partial(_check_value, _adapter(field)) if by_value else _check_reference
+        references[name] = (Annotated[Any, PlainValidator(_optional(check) if optional else check)], default)
     return pydantic.create_model(f"{model.__name__}_posted", __base__=model, **references) if references else model
 
 
-def _check_optional(value: object) -> object:
-    return None if value is None else _check_reference(value)
+def _adapter(field: Any) -> TypeAdapter[Any]:
+    annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    return TypeAdapter(annotation)
+
+
+def _optional(check: Callable[[object], object]) -> Callable[[object], object]:
+    return lambda value: None if value is None else check(value)
 
 
 def _check_reference(value: object) -> object:
@@ -169,6 +184,21 @@ def _check_reference(value: object) -> object:
     raise PydanticCustomError(
         "reference", "a secret is given as env:NAME or file:PATH, which the conductor looks up"
     )
+
+
+def _check_value(adapter: TypeAdapter[Any], value: object) -> object:
+    """`value` as it was given, if the type takes it. What the type says of it does not repeat it."""
+    if _is_reference(value):
+        return value
+    given = value.get_secret_value() if isinstance(value, _SECRETS) else value
+    try:
+        adapter.validate_python(given)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        said = "; ".join(str(problem["msg"]) for problem in problems)
+    else:
+        return given
+    raise PydanticCustomError("secret", "{said}", {"said": Secrets([given]).text(said)})
 
 
 def _default(field: Any) -> Any:
@@ -183,9 +213,15 @@ def _is_absent_or_reference(value: object) -> bool:
 def resolved(flow: str, model: type[BaseModel], stored: Mapping[str, Any]) -> dict[str, Any]:
     """The typed values for stored arguments, with each secret looked up where its reference points."""
     looked_up = {
-        name: _look_up(flow, name, stored[name]) for name in secret_names(model) if stored.get(name) is not None
+        name: _look_up(flow, name, stored[name]) for name in secret_names(model) if _is_reference(stored.get(name))
     }
     return validate(flow, model, {**stored, **looked_up})
+
+
+def secrets_in(model: type[BaseModel], values: Mapping[str, Any]) -> Secrets:
+    """The secrets among typed values, to be replaced wherever they would be shown."""
+    found = (values[name] for name in secret_names(model))
+    return Secrets(value.get_secret_value() for value in found if isinstance(value, _SECRETS))
 
 
 def sketched(flow: str, model: type[BaseModel], stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,9 +21,10 @@ from pydantic import BaseModel
 from taskflow import flow as taskflow_flow
 from taskflow import task as taskflow_task
 
-from flows import parameters
+from flows import border, parameters
 from flows.errors import GraphNotKnown, InvalidFlow, NoSuchFlow
 from flows.graph import FlowGraph, graph_of
+from flows.secrets import Secrets
 from flows.structure import Structure, atoms_in, structure_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -48,6 +49,7 @@ class FlowSpec:
     max_running: int | None
     engine: Engine
     on_failure: OnFailure
+    secrets_by_value: bool
 
     @property
     def description(self) -> str:
@@ -66,7 +68,7 @@ class FlowSpec:
 
     def as_json(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Validated arguments for a record. `InvalidArguments` names every one that does not fit."""
-        return parameters.as_json(self.name, self.model, arguments)
+        return parameters.as_json(self.name, self.model, arguments, secrets_by_value=self.secrets_by_value)
 
     def from_text(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Values for words NAME=VALUE of a command line; not validated yet."""
@@ -79,12 +81,13 @@ class FlowSpec:
         whatever the flow's own function raises.
         """
         values = parameters.resolved(self.name, self.model, stored)
-        made = self._made(values)
+        secrets = parameters.secrets_in(self.model, values)
+        made = border.guard(lambda: self._made(values), secrets) if secrets else self._made(values)
         clash = sorted(set(values) & set(made.provides))
         if clash:
             raise InvalidFlow(f"flow {self.name}: a task provides {', '.join(clash)}, which is a parameter too")
         _HANDED_OUT.add(self.name, atoms_in(made))
-        return BuiltFlow(made, values)
+        return BuiltFlow(made, values, secrets)
 
     def graph(self, stored: Mapping[str, Any] | None = None) -> FlowGraph:
         """The graph of a job with the arguments of a record; without them, of any job, with the defaults.
@@ -115,6 +118,7 @@ class BuiltFlow:
 
     flow: Any  # TaskFlow's
     values: dict[str, Any]  # typed arguments, which tasks get by name
+    secrets: Secrets  # among the values
 
     @property
     def structure(self) -> Structure:
@@ -192,12 +196,14 @@ def flow(
     max_running: int | None = None,
     engine: Engine = "serial",
     on_failure: OnFailure = "revert",
+    secrets_by_value: bool = False,
     registry: Registry = REGISTRY,
 ) -> Callable[[Function], Function]:
     """Register a function that makes a TaskFlow flow from typed arguments. The function stays as it is.
 
     `timeout` (running time of an attempt) and `retry_interval` are seconds or words like "10m", "1h30m".
-    `max_running` is how many jobs of this flow may run at once, over all conductors.
+    `max_running` is how many jobs of this flow may run at once, over all conductors. With `secrets_by_value` a
+    secret may be posted as it is, and is stored so; without, it has to be a reference.
     """
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
         raise InvalidFlow(f'flow {name!r}: give it a name of printable characters: @flow("download")')
@@ -216,6 +222,7 @@ def flow(
                 max_running=_whole(name, "max_running", max_running, least=1),
                 engine=_one_of(name, "engine", engine, ("serial", "parallel")),
                 on_failure=_one_of(name, "on_failure", on_failure, ("revert", "keep")),
+                secrets_by_value=_one_of(name, "secrets_by_value", secrets_by_value, (False, True)),
             )
         )
         return function
@@ -260,9 +267,9 @@ def _whole(flow_name: str, option: str, value: int | None, *, least: int) -> int
     return value
 
 
-def _one_of(flow_name: str, option: str, value: Any, allowed: tuple[str, ...]) -> Any:
+def _one_of(flow_name: str, option: str, value: Any, allowed: tuple[Any, ...]) -> Any:
     if value not in allowed:
-        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use {' or '.join(allowed)}")
+        raise InvalidFlow(f"flow {flow_name}: {option}={value!r}: use {' or '.join(map(str, allowed))}")
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from flows.cancel_token import CancelToken
 from flows.executing import Executing
+from flows.secrets import NONE, Secrets
 
 MAX_RESULT_BYTES: Final = 1_000_000
 
@@ -35,6 +36,7 @@ class RunContext:
     sealed: bool = False  # a Seal ends the flow, so a task that finished in time may keep its result
     max_result_bytes: int = MAX_RESULT_BYTES
     executing: Executing | None = None  # told which thread is inside of which task's `execute`
+    secrets: Secrets = NONE  # replaced in whatever leaves the task
 
 
 NOWHERE: Final = RunContext()

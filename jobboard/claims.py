@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from jobboard import history, signals, task_view
 from jobboard.database import Database
+from jobboard.faults import CLAIMABLE, Faults, faults_of, mended
 from jobboard.history import NewLine
 from jobboard.models import Task
 from jobboard.schema import Row, attempts, jobs
-from jobboard.states import AT_REST, State
+from jobboard.states import State
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Claim:
     fingerprint: str | None
     tasks: tuple[Task, ...]
     handle: Any = None
+    faults: Faults = field(default_factory=dict)  # of what is stored: it cannot run
 
 
 def take(
@@ -63,9 +65,10 @@ def take(
 ) -> list[Claim]:
     """Give `owner` the records of these postings, which it holds on the board, in the caller's transaction.
 
-    Records at rest, or that have another posting by now, are left out: their postings are to be removed.
+    Records at rest, or that have another posting by now, are left out: their postings are to be removed. A
+    record that is malformed is given with its `faults`, for its conductor to bring it to rest.
     """
-    mine = sa.and_(jobs.c.posting.in_(postings), jobs.c.state.not_in([str(state) for state in AT_REST]))
+    mine = sa.and_(jobs.c.posting.in_(postings), CLAIMABLE)
     before = {
         row["id"]: row for row in connection.execute(sa.select(jobs).where(mine).with_for_update()).mappings()
     }
@@ -97,11 +100,16 @@ def take(
 
 def _attempts(connection: sa.Connection, rows: Iterable[Row]) -> dict[str, sa.RowMapping]:
     """The attempts' rows of jobs that had a conductor before: a fresh one has nothing stored yet."""
-    keys = [(row["id"], row["attempt"]) for row in rows if row["claims"] > 1 or row["epoch"] > 1]
+    keys = [(row["id"], row["attempt"]) for row in rows if _had_conductor(row)]
     if not keys:
         return {}
-    query = sa.select(attempts).where(sa.tuple_(attempts.c.job, attempts.c.number).in_(keys))
+    kept = (attempts.c.job, attempts.c.flow_detail, attempts.c.fingerprint)
+    query = sa.select(*kept).where(sa.tuple_(attempts.c.job, attempts.c.number).in_(keys))
     return {row["job"]: row for row in connection.execute(query).mappings()}
+
+
+def _had_conductor(row: Row) -> bool:
+    return bool(row["claims"] > 1 or row["epoch"] > 1)
 
 
 def _line(before: Row, after: Row, owner: Owner, now: Any) -> NewLine:
@@ -121,11 +129,21 @@ def _line(before: Row, after: Row, owner: Owner, now: Any) -> NewLine:
     )
 
 
-def _claim(row: Row, before: Row, attempt: Row | None, handle: Any) -> Claim:
+def _faults(row: Row, attempt: Row | None) -> Faults:
+    """Of a record that has just been claimed, with its attempt."""
+    faults = faults_of(jobs, row)
+    if attempt is not None:
+        return faults | faults_of(attempts, attempt)
+    return faults | {"attempt": f"nothing is stored of number {row['attempt']}"} if _had_conductor(row) else faults
+
+
+def _claim(stored: Row, before: Row, attempt: Row | None, handle: Any) -> Claim:
+    faults = _faults(stored, attempt)
+    row = mended(jobs, stored, faults_of(jobs, stored)) if faults else stored
     return Claim(
         job=row["id"],
         flow=row["flow"],
-        arguments=row["arguments"],
+        arguments=row["arguments"] or {},
         state=State(row["state"]),
         attempt=row["attempt"],
         epoch=row["epoch"],
@@ -145,6 +163,7 @@ def _claim(row: Row, before: Row, attempt: Row | None, handle: Any) -> Claim:
         cancel_reason=row["cancel_reason"],
         flow_detail=attempt["flow_detail"] if attempt else None,
         fingerprint=attempt["fingerprint"] if attempt else None,
-        tasks=task_view.from_json(row["tasks"]),
+        tasks=task_view.from_json(row["tasks"] or ()),
         handle=handle,
+        faults=faults,
     )

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from jobboard.claims import Owner
 from jobboard.database import Database
+from jobboard.faults import faults_of, lasts, said_of
 from jobboard.models import ConductorRow
-from jobboard.schema import conductors, jobs
+from jobboard.schema import Row, conductors, jobs
 
 
 def new_owner(name: str | None) -> Owner:
@@ -86,26 +87,36 @@ def is_long_dead(database: Database) -> sa.ColumnElement[bool]:
 
 def is_alive(database: Database, owner: sa.ColumnElement[str | None]) -> sa.ColumnElement[bool]:
     """The condition that the conductor with this owner id has been heard of within its lease."""
-    heard_of = sa.and_(conductors.c.owner == owner, conductors.c.expires_at > database.server_now)
+    heard_of = sa.and_(conductors.c.owner == owner, lasts(database, conductors.c.expires_at))
     return sa.exists(sa.select(conductors.c.owner).where(heard_of))
 
 
 def live_slots(connection: sa.Connection, database: Database) -> int:
     """How many jobs all live conductors together run at once."""
-    alive = conductors.c.expires_at > database.server_now
+    alive = lasts(database, conductors.c.expires_at)
     slots = connection.execute(sa.select(sa.func.sum(conductors.c.slots)).where(alive)).scalar()
     return int(slots or 0)
 
 
-def list_conductors(database: Database) -> list[ConductorRow]:
-    """All conductors that are there or were in the last day, by name."""
-    alive = (conductors.c.expires_at > database.server_now).label("alive")
+def list_conductors(database: Database, malformed: dict[str, str] | None = None) -> list[ConductorRow]:
+    """All conductors that are there or were in the last day, by name.
+
+    `malformed` is told of rows that are left out, and why.
+    """
+    alive = lasts(database, conductors.c.expires_at).label("alive")
     held = sa.select(jobs.c.owner, jobs.c.id).where(jobs.c.owner.is_not(None)).order_by(jobs.c.id)
     with database.read() as connection:
-        rows = connection.execute(sa.select(conductors, alive).order_by(conductors.c.name)).mappings().all()
+        found = connection.execute(sa.select(conductors, alive).order_by(conductors.c.name)).mappings().all()
         running: dict[str, list[str]] = {}
         for owner, job in connection.execute(held):
             running.setdefault(owner, []).append(job)
+    rows: list[Row] = []
+    for row in found:
+        if faults := faults_of(conductors, row):
+            if malformed is not None:
+                malformed[f"conductor {row['owner']}"] = said_of(faults)
+            continue
+        rows.append(row)
     return [
         ConductorRow(
             name=row["name"],

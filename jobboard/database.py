@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
-import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,9 @@ import sqlalchemy as sa
 import tenacity
 from sqlalchemy import exc as sa_exc
 
+from jobboard.address import without_password
 from jobboard.errors import SettingError, Unreachable
+from jobboard.malformed import Malformed, read_json, shown
 from jobboard.migrations import upgrade
 from jobboard.schema import VERSION, UtcDateTime
 
@@ -72,7 +74,7 @@ class Database:
     @property
     def address(self) -> str:
         """The database's address, fit to be shown."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return without_password(self.engine.url.render_as_string(hide_password=True))
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -194,9 +196,8 @@ def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
     except (sa_exc.ArgumentError, ValueError):  # the second: of a port that is no number
-        shown = re.sub(r"(?<=:)[^:@/]*(?=@)", "***", url)
         raise SettingError(
-            f"{shown!r} is not a database address: use sqlite:////path/to/file.db "
+            f"{without_password(url)!r} is not a database address: use sqlite:////path/to/file.db "
             "or postgresql://user:password@host/name"
         ) from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
@@ -211,15 +212,32 @@ def _is_file(url: sa.URL) -> bool:
 
 
 def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
-    return sa.create_engine(
+    engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg2"),
         connect_args=_POSTGRESQL,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
+        hide_parameters=True,  # errors and logs show statements, and not what is stored
         pool_size=size,
         max_overflow=overflow,
         json_serializer=to_json,
+        json_deserializer=read_json,
     )
+    sa.event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    from psycopg2 import extensions  # noqa: PLC0415 - who uses SQLite does not wait for it
+
+    def read(text: str | None, cursor: Any) -> Any:
+        try:
+            return extensions.PYDATETIMETZ(text, cursor)
+        except ValueError:  # a year that Python does not have
+            return Malformed(f"no moment: {shown(text)}")
+
+    lenient = extensions.new_type(extensions.PYDATETIMETZ.values, "MOMENT", read)
+    extensions.register_type(lenient, connection)
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
@@ -233,7 +251,9 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connect_args={"timeout": _BUSY_S, "check_same_thread": False},
         pool_size=10,
         max_overflow=30,
+        hide_parameters=True,
         json_serializer=to_json,
+        json_deserializer=read_json,
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
@@ -242,6 +262,8 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: sqlite3 would say it too late
+    # Text that is no UTF-8, which SQLite stores: it would make the whole page unreadable.
+    connection.text_factory = functools.partial(str, encoding="utf-8", errors="backslashreplace")
     cursor = connection.cursor()
     _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")

@@ -5,7 +5,8 @@ JobboardError
 ├── NoSuchJob             no record has this id
 ├── AmbiguousJob          a prefix fits several records
 ├── Refused               the job's state does not allow it
-│   └── KeyInUse          the key belongs to a job of another flow or other arguments
+│   ├── KeyInUse          the key belongs to a job of another flow or other arguments
+│   └── MalformedRecord   what is stored of the job makes no sense
 ├── InvalidPost           a job could not be stored as asked
 ├── Fenced                the claim has passed to another conductor
 ├── Unreachable           the database or the board does not answer
@@ -53,18 +54,32 @@ class KeyInUse(Refused):
     """The key belongs to a job of another flow or with other arguments that has not ended."""
 
 
+class MalformedRecord(Refused):
+    """What is stored of the job makes no sense. The message names what, and what to do about it."""
+
+    def __init__(self, job: str, state: object, faults: str) -> None:
+        super().__init__(
+            job,
+            str(state),
+            f"its record is malformed: {faults}: mend it in the database, or remove it with "
+            f"`poster delete {job} --force --reason T`",
+        )
+        self.faults = faults
+
+
 class InvalidPost(JobboardError):
     """A job could not be stored as asked. The message names what and why."""
 
 
 class Fenced(JobboardError):
-    """The record's epoch has moved on: another conductor holds the job, and nothing was written.
+    """The claim has passed on: another may hold the job, and nothing was written.
 
     Not a `StorageFailure` nor an SQLAlchemy error: TaskFlow tries those again.
     """
 
-    def __init__(self, job: str, epoch: int) -> None:
-        super().__init__(f"job {job}: claim of epoch {epoch} is stale, another conductor took the job over")
+    def __init__(self, job: str, epoch: int | None = None) -> None:
+        claim = "its claim" if epoch is None else f"claim of epoch {epoch}"
+        super().__init__(f"job {job}: {claim} is stale, another conductor took the job over")
         self.job = job
         self.epoch = epoch
 

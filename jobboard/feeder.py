@@ -13,6 +13,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from jobboard.database import Database
+from jobboard.faults import CLAIMABLE
 from jobboard.schema import jobs
 from jobboard.states import AT_REST, State
 
@@ -50,14 +51,14 @@ def next_due(database: Database) -> float | None:
         moment = connection.execute(
             sa.select(sa.func.min(jobs.c.due_at)).where(_waits(), jobs.c.due_at > now)
         ).scalar()
-    return None if moment is None else float((moment - now).total_seconds())
+    return float((moment - now).total_seconds()) if isinstance(moment, datetime) else None
 
 
 def _due(connection: sa.Connection, now: datetime, limit: int, full: set[str]) -> Sequence[sa.RowMapping]:
     held_back = sa.and_(jobs.c.flow.in_(full), jobs.c.max_running.is_not(None), jobs.c.state == str(State.PENDING))
     due = (
         sa.select(jobs.c.id, jobs.c.flow, jobs.c.state, jobs.c.max_running)
-        .where(_waits(), jobs.c.due_at <= now, ~held_back)
+        .where(_waits(), CLAIMABLE, jobs.c.due_at <= now, ~held_back)
         .order_by(jobs.c.priority, jobs.c.due_at, jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -70,7 +71,8 @@ def _choose(connection: sa.Connection, rows: Sequence[sa.RowMapping], full: set[
     taken = _on_board(connection, {row["flow"] for row in rows if row["max_running"] is not None})
     chosen = []
     for row in rows:
-        if row["max_running"] is not None and row["state"] == str(State.PENDING):
+        # What is no number limits nothing: whoever claims the job finds that its record is malformed.
+        if isinstance(row["max_running"], int) and row["state"] == str(State.PENDING):
             if taken[row["flow"]] >= row["max_running"]:
                 full.add(row["flow"])
                 continue

@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from jobboard.database import Database
+from jobboard.faults import faults_of, mended, said_of
 from jobboard.models import HistoryLine
-from jobboard.schema import events
+from jobboard.schema import Row, events
 
 STATE, TASK, LOG = "state", "task", "log"
 """The kinds of lines."""
@@ -52,7 +53,14 @@ def read(
         .limit(limit)
     )
     with database.read() as connection:
-        return [HistoryLine(**row) for row in connection.execute(query).mappings()]
+        return [_line(row) for row in connection.execute(query).mappings()]
+
+
+def _line(row: Row) -> HistoryLine:
+    """A line as it is stored; a malformed one says so itself."""
+    faults = faults_of(events, row)
+    said = {"message": f"malformed line: {said_of(faults)}"} if faults else {}
+    return HistoryLine(**{**mended(events, row, faults), **said})
 
 
 def _values(line: NewLine) -> dict[str, Any]:

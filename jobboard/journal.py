@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from jobboard import history, signals, task_view
 from jobboard.database import Database
 from jobboard.errors import Fenced
+from jobboard.faults import state_of
 from jobboard.history import NewLine
 from jobboard.models import Task
 from jobboard.schema import jobs
@@ -154,9 +155,11 @@ class Journal:
     ) -> State:
         """Move the record, if it is in one of `sources`, in the caller's fenced transaction.
 
-        Returns the state it is in afterwards: `target`, or where another request has put it.
+        Returns the state it is in afterwards: `target`, or where another request has put it. Raises
+        `MalformedRecord` if that is none.
         """
-        current = State(connection.execute(sa.select(jobs.c.state).where(jobs.c.id == self.job)).scalar_one())
+        stored = connection.execute(sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id == self.job)).mappings()
+        current = state_of(stored.one())
         if current not in sources:
             return current
         edge = transition(current, cause, target)

@@ -15,6 +15,11 @@ PRIORITIES: Final = ("very_high", "high", "normal", "low", "very_low")
 """TaskFlow's priorities, first served first; a record stores the index."""
 
 
+def priority_name(index: object) -> str:
+    """The name of a stored priority; the usual one for what is none: a malformed record is served, too."""
+    return PRIORITIES[index] if isinstance(index, int) and index in range(len(PRIORITIES)) else "normal"
+
+
 @dataclass(frozen=True)
 class NewJob:
     """One job to post. Arguments are validated and JSON already."""

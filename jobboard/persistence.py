@@ -9,7 +9,7 @@ that the journal records anyway are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,14 +26,21 @@ _TABLES = taskflow_tables.fetch(sa.MetaData())
 LOGBOOKS, FLOWS, ATOMS = _TABLES.logbooks, _TABLES.flowdetails, _TABLES.atomdetails
 
 Values = dict[str, Any]
+Fence = Callable[[sa.Connection], None]
+
+_SCHEME = "countermand+"
 _PROGRESS = frozenset({storage.META_PROGRESS, storage.META_PROGRESS_DETAILS})
 
 
 class Persistence(base.Backend):
     """A TaskFlow persistence backend.
 
-    Made from a configuration, `{"connection": URL}`, or from a database that is open. With a `journal` it
-    serves one claimed job; without, anyone, and nothing is fenced.
+    Made from a configuration, `{"connection": URL}`, or from a database that is open; by TaskFlow's own `fetch`,
+    if `countermand+` stands before the URL. With a `journal` it serves one claimed job of ours, with a `fence`
+    one of a TaskFlow user; without, anyone, and nothing is fenced.
+
+    A fence is called with the connection of each transaction that writes, before it does, and raises to refuse
+    it: `Fenced`, since TaskFlow tries again after a `StorageFailure`. `SqlJobBoard.fence` makes one.
     """
 
     def __init__(
@@ -42,11 +49,12 @@ class Persistence(base.Backend):
         *,
         database: Database | None = None,
         journal: Journal | None = None,
+        fence: Fence | None = None,
     ) -> None:
         super().__init__(conf or {})
         self._owned = database is None
-        self.database = database or open_database(self._conf["connection"])
-        self._connection = Connection(self, journal)
+        self.database = database or open_database(self._conf["connection"].removeprefix(_SCHEME))
+        self._connection = Connection(self, journal, fence)
 
     def get_connection(self) -> Connection:
         """The one connection of this backend; it may be used by several threads."""
@@ -61,16 +69,22 @@ class Persistence(base.Backend):
 class Connection(base.Connection):
     """What TaskFlow's engine and storage call."""
 
-    def __init__(self, backend: Persistence, journal: Journal | None) -> None:
+    def __init__(self, backend: Persistence, journal: Journal | None, fence: Fence | None) -> None:
         self._backend = backend
         self._database = backend.database
         self._journal = journal
-        self._begin: Callable[[], AbstractContextManager[sa.Connection]] = (
-            journal.begin if journal else self._database.write
-        )
+        self._fence = fence
         # What this job's rows hold, by uuid: only a job has one writer, so only then it is known.
         self._written: dict[str, Values] = {}
         self._unsaved: tuple[Any, sa.Executable] | None = None
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        """A transaction that writes, unless the work is another's now."""
+        with self._journal.begin() if self._journal else self._database.write() as connection:
+            if self._fence is not None:
+                self._fence(connection)
+            yield connection
 
     @property
     def backend(self) -> Persistence:

@@ -16,6 +16,7 @@ from jobboard import history, signals
 from jobboard.claims import Owner
 from jobboard.conductors import is_alive, is_long_dead
 from jobboard.database import Database
+from jobboard.faults import CLAIMABLE
 from jobboard.history import NewLine
 from jobboard.schema import Row, conductors, jobs
 from jobboard.states import AT_REST
@@ -35,7 +36,7 @@ class Rounds:
 
     def next_batch(self, connection: sa.Connection, *columns: sa.ColumnElement[Any]) -> Sequence[Row]:
         """The next records, with `columns` beside their own. After the last one it begins with the first."""
-        waits = sa.and_(jobs.c.posting > self._after, wants_posting(), ~is_alive(self._database, jobs.c.owner))
+        waits = sa.and_(jobs.c.posting > self._after, CLAIMABLE, ~is_alive(self._database, jobs.c.owner))
         query = sa.select(jobs, *columns).where(waits).order_by(jobs.c.posting).limit(BATCH)
         rows = connection.execute(query).mappings().all()
         self._after = rows[-1]["posting"] if len(rows) == BATCH else ""

@@ -20,7 +20,8 @@ from sqlalchemy import exc as sa_exc
 from jobboard import history, removal, requests, signals, task_view
 from jobboard.database import Database
 from jobboard.decisions import Accept, NoChange, Refuse, Remove
-from jobboard.errors import AmbiguousJob, JobboardError, KeyInUse, NoSuchJob, Refused
+from jobboard.errors import AmbiguousJob, JobboardError, KeyInUse, MalformedRecord, NoSuchJob, Refused
+from jobboard.faults import check, faults_of, said_of, state_of
 from jobboard.history import NewLine
 from jobboard.ids import ID_LENGTH, new_id
 from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
@@ -57,6 +58,8 @@ class Records:
     def __init__(self, database: Database, board: str | None) -> None:
         self._database = database
         self._board = board
+        self.malformed: dict[str, str] = {}
+        """What lists and counts have left out, and why."""
 
     # Posting
 
@@ -172,21 +175,29 @@ class Records:
     def delete(self, job: str, *, by: str, reason: str | None = None, force: bool = False) -> Job | None:
         """Remove a job with its history. One with something to revert is cancelled first, and goes when it is.
 
-        None if it is gone. With `force` one whose revert failed goes too. Raises `NoSuchJob`, `Refused`.
+        None if it is gone. With `force` one whose revert failed goes too, and one whose record is malformed.
+        Raises `NoSuchJob`, `Refused`.
         """
-        return self._request(job, by, requests.delete(by, reason, force=force))
+        return self._request(job, by, requests.delete(by, reason, force=force), forced=force)
 
     @property
     def _on_board(self) -> bool:
         return self._board is not None
 
-    def _request(self, job: str, by: str, request: Request) -> Job | None:
-        """Ask `request` what to do with a job's record, and do it. The job as it then is; None if it is gone."""
+    def _request(self, job: str, by: str, request: Request, *, forced: bool = False) -> Job | None:
+        """Ask `request` what to do with a job's record, and do it. The job as it then is; None if it is gone.
+
+        A malformed record is `forced` out, whatever was asked; else `MalformedRecord`.
+        """
         while True:
             with self._database.write() as connection:
                 row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().first()
                 if row is None:
                     raise NoSuchJob(job)
+                if forced and faults_of(jobs, row):
+                    removal.remove(connection, [job])
+                    return None
+                check(row)
                 now = self._database.now()
                 change = request(row, now)
                 if isinstance(change.decision, Refuse):
@@ -217,9 +228,10 @@ class Records:
             now = self._database.now()
             # Locked in one order, so that many who cancel the same jobs wait for each other, and none for ever.
             locked = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id).with_for_update()
-            before = {row["id"]: row for row in connection.execute(locked).mappings()}
+            found = {row["id"]: row for row in connection.execute(locked).mappings()}
+            after = {job: _job_or_error(row) for job, row in found.items()}
+            before = {job: row for job, row in found.items() if isinstance(after[job], Job)}
             changes = {job: request(row, now) for job, row in before.items()}
-            after = {job: to_job(row) for job, row in before.items()}
             for rows, change in _alike(before, changes):
                 done = self._apply_to_all(connection, rows, change)
                 self._follow(connection, [(before[row["id"]], row) for row in done], now, by, change)
@@ -304,12 +316,13 @@ class Records:
         return [found[job] for job in ids if _there(job, found)]
 
     def states(self, ids: Sequence[str]) -> dict[str, State]:
-        """The states of these jobs. Cheaper than the jobs. Raises `NoSuchJob`."""
+        """The states of these jobs. Cheaper than the jobs. Raises `NoSuchJob`, `MalformedRecord`."""
         found: dict[str, State] = {}
         with self._database.read() as connection:
             for batch in _batches(ids):
-                rows = connection.execute(sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(batch)))
-                found |= {job: State(state) for job, state in rows}
+                query = sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(batch))
+                rows = connection.execute(query).mappings()
+                found |= {row["id"]: state_of(row) for row in rows}
         return {job: found[job] for job in ids if _there(job, found)}
 
     def resolve(self, prefix: str) -> str:
@@ -338,8 +351,11 @@ class Records:
         before: str | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        """Jobs, newest first. `before` is the id of the last one of the page before."""
-        query = sa.select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+        """Jobs, newest first. `before` is the id of the last one of the page before.
+
+        Those whose records are malformed are left out, and noted in `malformed`.
+        """
+        query = sa.select(jobs).order_by(jobs.c.id.desc())
         if wanted := _texts(states):
             query = query.where(jobs.c.state.in_(wanted))
         if flow is not None:
@@ -348,10 +364,23 @@ class Records:
             query = query.where(jobs.c.posted_at >= since)
         if finished_since is not None:
             query = query.where(jobs.c.finished_at >= finished_since)
-        if before is not None:
-            query = query.where(jobs.c.id < before)
+        found: builtins.list[Job] = []
         with self._database.read() as connection:
-            return [to_job(row) for row in connection.execute(query).mappings()]
+            while room := limit - len(found):
+                page = query.limit(room) if before is None else query.where(jobs.c.id < before).limit(room)
+                rows = connection.execute(page).mappings().all()
+                found += self._sound(rows)
+                if len(rows) < room:
+                    break
+                before = rows[-1]["id"]
+        return found
+
+    def _sound(self, rows: Iterable[Row]) -> Iterator[Job]:
+        for row in rows:
+            try:
+                yield to_job(row)
+            except MalformedRecord as error:
+                self.malformed[f"job {error.job}"] = error.why
 
     def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> builtins.list[str]:
         """The ids of all such jobs, oldest first."""
@@ -364,11 +393,14 @@ class Records:
             return builtins.list(connection.execute(query).scalars())
 
     def count(self) -> dict[str, dict[str, int]]:
-        """How many jobs there are, by flow and state."""
+        """How many jobs there are, by flow and state. Those in no state are noted in `malformed`."""
         query = sa.select(jobs.c.flow, jobs.c.state, sa.func.count()).group_by(jobs.c.flow, jobs.c.state)
         counted: dict[str, dict[str, int]] = {}
         with self._database.read() as connection:
             for flow, state, number in connection.execute(query):
+                if fault := said_of(faults_of(jobs, {"flow": flow, "state": state})):
+                    self.malformed[f"{number} of flow {flow}"] = fault
+                    continue
                 counted.setdefault(flow, {})[state] = number
         return counted
 
@@ -376,19 +408,18 @@ class Records:
         """Since when the job that waits longest could have run; None if none waits."""
         waits = sa.and_(jobs.c.state == str(State.PENDING), jobs.c.due_at <= self._database.now())
         with self._database.read() as connection:
-            moment: datetime | None = connection.execute(
-                sa.select(sa.func.min(jobs.c.due_at)).where(waits)
-            ).scalar()
-        return moment
+            moment = connection.execute(sa.select(sa.func.min(jobs.c.due_at)).where(waits)).scalar()
+        return moment if isinstance(moment, datetime) else None
 
     def arguments(self, job: str) -> tuple[str, dict[str, Any]]:
         """A job's flow and its arguments as stored: secrets are references, not masks. Raises `NoSuchJob`."""
         with self._database.read() as connection:
-            query = sa.select(jobs.c.flow, jobs.c.arguments).where(jobs.c.id == job)
-            row = connection.execute(query).first()
+            query = sa.select(jobs.c.id, jobs.c.state, jobs.c.flow, jobs.c.arguments).where(jobs.c.id == job)
+            row = connection.execute(query).mappings().first()
         if row is None:
             raise NoSuchJob(job)
-        return row.flow, dict(row.arguments)
+        check(row)
+        return row["flow"], dict(row["arguments"])
 
     def fingerprint(self, job: str) -> str | None:
         """Of the flow's structure when the job's attempt began; None if no conductor has begun it."""
@@ -464,8 +495,16 @@ def _same(job: NewJob, earlier: Row) -> str:
     return str(earlier["id"])
 
 
+def _job_or_error(row: Row) -> Answer:
+    try:
+        return to_job(row)
+    except MalformedRecord as error:
+        return error
+
+
 def to_job(row: Row) -> Job:
-    """A record as the value that is given out, its secrets masked."""
+    """A record as the value that is given out, its secrets masked. Raises `MalformedRecord`."""
+    check(row)
     tasks = task_view.from_json(row["tasks"])
     masked = set(row["masked"])
     return Job(
@@ -523,10 +562,10 @@ def _alike(
         yield [rows[job] for job in same], changes[same[0]]
 
 
-def _answer(job: str, change: Change | None, after: Job | None) -> Answer:
-    if change is None or after is None:
+def _answer(job: str, change: Change | None, after: Answer | None) -> Answer:
+    if after is None:
         return NoSuchJob(job)
-    if isinstance(change.decision, Refuse):
+    if isinstance(after, Job) and change is not None and isinstance(change.decision, Refuse):
         return Refused(job, after.state, change.decision.why)
     return after
 

@@ -6,13 +6,14 @@ TaskFlow's own definitions; ours never point to them by foreign key, so that eit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+from jobboard.malformed import Malformed, shown
 from jobboard.states import AT_REST, ENDED, State
 
 VERSION: Final = "0002"
@@ -23,7 +24,10 @@ VERSION_TABLE: Final = "countermand_version"
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """A moment in UTC with microseconds: `timestamptz` on PostgreSQL, sortable text on SQLite."""
+    """A moment in UTC with microseconds: `timestamptz` on PostgreSQL, sortable text on SQLite.
+
+    What is stored and is none is read as `Malformed`.
+    """
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -36,10 +40,24 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Reads what the driver gives."""
+        parse = self.impl_instance.result_processor(dialect, coltype)
+
+        def read(value: Any) -> datetime | Malformed | None:
+            if value is None or isinstance(value, Malformed):
+                return value
+            try:
+                return _utc(parse(value) if parse else value)
+            except (ValueError, TypeError, OverflowError):
+                return Malformed(f"no moment: {shown(value)}")
+
+        return read
+
+
+def _utc(moment: Any) -> datetime:
+    utc: datetime = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return utc
 
 
 Seq = sa.BigInteger().with_variant(sa.Integer, "sqlite")

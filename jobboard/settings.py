@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import durationpy
 import platformdirs
 
+from jobboard.address import without_password
 from jobboard.errors import SettingError
 
 
@@ -46,8 +46,6 @@ class Settings:
 
 _BOARDS = {"sql": "sql", "zookeeper": "zookeeper", "redis": "redis", "rediss": "redis", "etcd": "etcd"}
 PREFIX = "COUNTERMAND_"
-_PASSWORD = re.compile(r"(//[^:/@]*:).*@")
-_PASSWORD_OPTION = re.compile(r"(password=)[^&]*")
 
 
 def read_settings(environment: Mapping[str, str] | None = None, **flags: str | None) -> Settings:
@@ -82,11 +80,6 @@ def _parse(origin: str, name: str, text: str) -> Any:
         return _PARSERS[name](text)
     except ValueError as error:
         raise SettingError(f"{origin}={without_password(text)}: {error}") from None
-
-
-def without_password(address: str) -> str:
-    """An address that is fit to be shown."""
-    return _PASSWORD_OPTION.sub(r"\1********", _PASSWORD.sub(r"\1********@", address))
 
 
 def parse_duration(text: str) -> float:

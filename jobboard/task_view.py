@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 from jobboard.models import NotResponding, Task, TaskError
@@ -30,6 +31,7 @@ _STATES = {
     "REVERTED": "reverted",
     "REVERT_FAILURE": "revert_failure",
 }
+_SEEN = frozenset(_STATES.values())
 _BEGINS = frozenset({"running"})
 _ENDS = frozenset({"success", "failure", "reverted", "revert_failure"})
 
@@ -155,3 +157,41 @@ def _values(stored: Mapping[str, Any]) -> dict[str, Any]:
         "error": TaskError(**error) if error else None,
         "not_responding": NotResponding(**not_responding) if not_responding else None,
     }
+
+
+def fault_of(stored: object) -> str | None:
+    """Why `from_json` cannot read this, or what it would read makes no sense; None if nothing is wrong."""
+    if not isinstance(stored, list):
+        return "not a list of tasks"
+    for number, task in enumerate(stored, 1):
+        try:
+            sound = isinstance(task, dict) and _is_sound(Task(**{**task, **_values(task)}))
+        except (TypeError, KeyError, ValueError, AttributeError):
+            sound = False
+        if not sound:
+            return f"its task {number} is none"
+    return None
+
+
+def _is_sound(task: Task) -> bool:
+    stuck_since = task.not_responding.since if task.not_responding else None
+    for moment in (task.started_at, task.finished_at, stuck_since):
+        if moment is not None:
+            datetime.fromisoformat(moment)
+    return (
+        isinstance(task.name, str)
+        and task.state in _SEEN
+        and isinstance(task.progress, int | float)
+        and isinstance(task.detail, dict | None)
+        and isinstance(task.irreversible, bool)
+        and (task.error is None or is_error(asdict(task.error)))
+        and (task.not_responding is None or isinstance(task.not_responding.stack, str))
+    )
+
+
+def is_error(stored: object) -> bool:
+    """Whether this is a `TaskError` as it is stored."""
+    if not isinstance(stored, dict) or stored.keys() != {"task", "type", "message"}:
+        return False
+    task, kind, message = stored["task"], stored["type"], stored["message"]
+    return isinstance(task, str | None) and isinstance(kind, str) and isinstance(message, str)

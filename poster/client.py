@@ -60,18 +60,21 @@ class Client:
     that can be used; what needs the flows raises `FlowsNotFound` or `InvalidFlow`.
     """
 
-    def __init__(self, settings: Settings, *, by: str | None = None) -> None:
-        """`by` is who asks, as the history will tell; the user of this process if it is not given."""
+    def __init__(self, settings: Settings, *, by: str | None = None, registry: Registry | None = None) -> None:
+        """`by` is who asks, as the history will tell; the user of this process if it is not given.
+
+        `registry` holds the flows; without one, those that the settings name are loaded.
+        """
         self.settings: Final = settings
         self.by: Final = by or whoami()
         self._lock = threading.Lock()  # guards the opening of the two below
         self._opened: _Opened | None = None
-        self._registry: Registry | None = None
+        self._registry = registry
 
     @classmethod
-    def open(cls, settings: Settings, *, by: str | None = None) -> Client:
+    def open(cls, settings: Settings, *, by: str | None = None, registry: Registry | None = None) -> Client:
         """A client to be closed: `with Client.open(settings) as client`."""
-        return cls(settings, by=by)
+        return cls(settings, by=by, registry=registry)
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -90,6 +93,12 @@ class Client:
     def database(self) -> Database:
         """The database, its schema brought up to date."""
         return self._open().database
+
+    @property
+    def malformed(self) -> Mapping[str, str]:
+        """What was asked for and left out, since what is stored of it makes no sense; and why."""
+        with self._lock:
+            return dict(self._opened.records.malformed) if self._opened else {}
 
     @property
     def registry(self) -> Registry:
@@ -352,7 +361,7 @@ class Client:
 
     def conductors(self) -> builtins.list[ConductorRow]:
         """Conductors that are there, or were in the last day, by name."""
-        return list_conductors(self.database)
+        return list_conductors(self.database, self._records.malformed)
 
     def stats(self) -> statistics.Stats:
         """Numbers over all jobs and conductors."""

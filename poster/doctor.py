@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
+from jobboard.address import without_password
 from jobboard.errors import JobboardError, Unreachable
-from jobboard.settings import without_password
 from jobboard.states import UNDOING
 
 if TYPE_CHECKING:
     from jobboard.database import Database
+    from jobboard.inspection import Finding
     from jobboard.models import Job, Task
     from jobboard.settings import Settings
     from poster.client import Client
@@ -52,6 +53,7 @@ class Report:
     settings: tuple[SettingLine, ...]
     checks: tuple[Check, ...]
     versions: dict[str, str]
+    findings: tuple[Finding, ...] = ()  # what is malformed, and set aside
 
     @property
     def ok(self) -> bool:
@@ -62,14 +64,16 @@ class Report:
 def examine(client: Client) -> Report:
     """Look at everything, whatever else is wrong."""
     checks = [_guarded("flows", lambda: _flows(client)), _guarded("database", lambda: _database(client.database))]
+    findings: list[Finding] = []
     if checks[-1].status == OK:
         checks += [
             _guarded("schema", lambda: _schema(client.database)),
-            _guarded("jobboard", lambda: _board(client)),
+            _guarded("jobboard", lambda: _board(client, findings)),
             _guarded("conductors", lambda: _conductors(client)),
             _guarded("tasks", lambda: _tasks(client)),
+            _guarded("malformed", lambda: _malformed(client, findings)),
         ]
-    return Report(tuple(_settings(client.settings)), tuple(checks), _versions())
+    return Report(tuple(_settings(client.settings)), tuple(checks), _versions(), tuple(findings))
 
 
 def shown(value: Any) -> str:
@@ -123,7 +127,7 @@ def _schema(database: Database) -> tuple[str, str]:
     return OK, f"version {stored} of {VERSION}, and TaskFlow's tables are there"
 
 
-def _board(client: Client) -> tuple[str, str]:
+def _board(client: Client, findings: list[Finding]) -> tuple[str, str]:
     if client.settings.board_kind == "sql":
         return OK, "sql, in the same database"
     from jobboard.dispatch.base import reached
@@ -134,10 +138,36 @@ def _board(client: Client) -> tuple[str, str]:
     try:
         dispatch.open()
         with reached(dispatch.board):
-            postings = sum(1 for _ in dispatch.board.iterjobs(ensure_fresh=True))
+            postings = list(dispatch.board.iterjobs(ensure_fresh=True))
+        findings += _strange(postings, getattr(dispatch.board, "malformed", {}))
     finally:
         dispatch.close()
-    return OK, f"{address} answers, {postings} posting(s) on it"
+    return OK, f"{address} answers, {len(postings)} posting(s) on it"
+
+
+def _strange(postings: Iterable[Any], malformed: Mapping[str, str]) -> Iterator[Finding]:
+    """What stands on a board and is no posting of ours."""
+    from jobboard.dispatch.taskflow import posting_id
+    from jobboard.inspection import Finding
+
+    for key, why in malformed.items():
+        yield Finding("posting", key, why, "remove it from the board")
+    for posting in postings:
+        if posting_id(posting) is None:
+            yield Finding("posting", posting.uuid, f"{posting.name}: it belongs to no job of ours", _NOT_OURS)
+
+
+_NOT_OURS: Final = "remove it from the board, or give its program a board of its own"
+
+
+def _malformed(client: Client, findings: list[Finding]) -> tuple[str, str]:
+    from jobboard.dispatch.opening import BOARD
+    from jobboard.inspection import inspect
+
+    findings += inspect(client.database, BOARD if client.settings.board_kind == "sql" else None)
+    if not findings:
+        return OK, "nothing is"
+    return WARNING, f"{len(findings)} thing(s) are set aside, see below"
 
 
 def _conductors(client: Client) -> tuple[str, str]:

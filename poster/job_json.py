@@ -136,6 +136,9 @@ def report_document(report: Report) -> Document:
         "ok": report.ok,
         "checks": [{"name": one.name, "status": one.status, "message": one.message} for one in report.checks],
         "settings": [{"name": one.name, "value": one.value, "origin": one.origin} for one in report.settings],
+        "findings": [
+            {"thing": one.thing, "id": one.id, "wrong": one.wrong, "advice": one.advice} for one in report.findings
+        ],
         "versions": dict(report.versions),
     }
 

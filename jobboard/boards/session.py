@@ -17,17 +17,16 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from jobboard import signals
+from jobboard.boards.clock import GIVEN_UP
 from jobboard.boards.clock import now_s as _now_s
 from jobboard.database import Database
 from jobboard.errors import Unreachable
+from jobboard.faults import lasts
 from jobboard.schema import postings, sessions
 
 LOG = logging.getLogger(__name__)
 
 _BEATS_A_LEASE: Final = 3
-GIVEN_UP: Final = 0.9
-"""Of a lease that cannot be renewed: the rest is for those who hold something by it to let go in time."""
-
 _RETRIES_A_LEASE: Final = 15
 
 
@@ -194,8 +193,7 @@ def free_dead_claims(connection: sa.Connection, database: Database) -> list[Free
 
 
 def _any_dead(database: Database) -> sa.ColumnElement[bool]:
-    expired = sa.exists().where(sessions.c.expires_at <= database.server_now)
-    return sa.or_(expired, sa.exists().where(_orphaned()))
+    return sa.or_(sa.exists().where(_expired(database)), sa.exists().where(_orphaned()))
 
 
 def _orphaned() -> sa.ColumnElement[bool]:
@@ -203,12 +201,12 @@ def _orphaned() -> sa.ColumnElement[bool]:
     return sa.and_(postings.c.session.is_not(None), ~has_session)
 
 
+def _expired(database: Database) -> sa.ColumnElement[bool]:
+    return sa.not_(lasts(database, sessions.c.expires_at))
+
+
 def _delete_expired(database: Database) -> sa.Delete:
-    expired = (
-        sa.select(sessions.c.id)
-        .where(sessions.c.expires_at <= database.server_now)
-        .with_for_update(skip_locked=True)
-    )
+    expired = sa.select(sessions.c.id).where(_expired(database)).with_for_update(skip_locked=True)
     return sa.delete(sessions).where(sessions.c.id.in_(expired))
 
 

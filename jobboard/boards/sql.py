@@ -24,6 +24,7 @@ from taskflow import states
 from taskflow.jobs import base
 
 from jobboard.boards.session import Session, sweep
+from jobboard.boards.sql_fence import ClaimFence
 from jobboard.boards.sql_job import PAGE, Place, Posted, Sight, SqlJob, SqlJobIterator, job_of
 from jobboard.boards.who import check_who
 from jobboard.database import Database, open_database, to_json
@@ -179,6 +180,21 @@ class SqlJobBoard(base.NotifyingJobBoard):
         self._end_claim(job, who, "trashed", trash)
         self.notifier.notify(base.REMOVAL, {"job": job})
 
+    def fence(self, job: SqlJob, who: str) -> ClaimFence:
+        """A fence that holds while this claim of `who` does, for `Persistence` in the same database.
+
+        `NotFound` if nobody has claimed the job, `JobFailure` if another has.
+        """
+        check_who(who)
+        with self._connected(f"job {job.uuid} cannot be fenced") as database:
+            session = self._required_session()
+            mine = sa.and_(postings.c.uuid == job.uuid, self._here(), self._claimed_by(session, who))
+            with database.read() as connection:
+                claimed_at = connection.execute(sa.select(postings.c.modified_at).where(mine)).scalar()
+            if claimed_at is not None:
+                return ClaimFence(job.uuid, session.id, claimed_at)
+            raise self._not_claimed(job, who, "fenced")
+
     def find_owner(self, job: SqlJob) -> str | None:
         """Who has claimed it, if the claim still holds."""
         sight = self.look(job)
@@ -254,17 +270,24 @@ class SqlJobBoard(base.NotifyingJobBoard):
             now = database.now()
             session = self._required_session()
             with database.write() as connection:
-                mine = sa.and_(postings.c.session == session.id, postings.c.owner == who, session.holds())
+                mine = self._claimed_by(session, who)
                 ended = connection.execute(change(now).where(postings.c.uuid == job.uuid, self._here(), mine))
                 if ended.rowcount == 1:
                     notify(connection, *signals)
                     return
-            owner = self.find_owner(job)
+            raise self._not_claimed(job, who, done)
+
+    @staticmethod
+    def _claimed_by(session: Session, who: str) -> sa.ColumnElement[bool]:
+        return sa.and_(postings.c.session == session.id, postings.c.owner == who, session.holds())
+
+    def _not_claimed(self, job: SqlJob, who: str, done: str) -> Any:
+        owner = self.find_owner(job)
         if owner is None:
-            raise excp.NotFound(f"job {job.uuid} cannot be {done}: nobody has claimed it, or it is gone")
+            return excp.NotFound(f"job {job.uuid} cannot be {done}: nobody has claimed it, or it is gone")
         if owner == who:
             owner = f"another process named {who}"
-        raise excp.JobFailure(f"job {job.uuid} cannot be {done} by {who}: it is claimed by {owner}")
+        return excp.JobFailure(f"job {job.uuid} cannot be {done} by {who}: it is claimed by {owner}")
 
     def _read_page(self, after: Place, only_unclaimed: bool) -> Sequence[Posted]:
         with self._connected("iterating") as database, database.read() as connection:

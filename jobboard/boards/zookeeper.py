@@ -20,8 +20,8 @@ from taskflow import exceptions as excp
 from taskflow.jobs.backends.impl_zookeeper import ZookeeperJob, ZookeeperJobBoard
 from taskflow.utils import misc
 
+from jobboard.boards.clock import GIVEN_UP
 from jobboard.boards.iteration import PostingIterator, place, why_no_posting
-from jobboard.boards.session import GIVEN_UP
 from jobboard.boards.zookeeper_options import ZookeeperOptions, parse_zookeeper_url
 
 __all__ = ["ZookeeperBoard", "ZookeeperOptions", "build_client", "open_board", "parse_zookeeper_url"]

@@ -16,10 +16,10 @@ from jobboard.errors import Unreachable
 
 @contextmanager
 def reached(board: Any) -> Iterator[None]:
-    """TaskFlow's word for a board that does not answer, as ours."""
+    """TaskFlow's words for a board that does not answer, or where a claim was lost just now, as ours."""
     try:
         yield
-    except exceptions.JobFailure as error:
+    except (exceptions.JobFailure, exceptions.NotFound) as error:
         raise Unreachable(f"jobboard {board.name}: {error}") from error
 
 

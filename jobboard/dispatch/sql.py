@@ -13,6 +13,7 @@ from jobboard.claims import Claim, Owner
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
+from jobboard.faults import CLAIMABLE
 from jobboard.records import posting_row
 from jobboard.schema import jobs, postings
 
@@ -148,6 +149,8 @@ class SqlDispatch(Dispatch):
                 postings.c.session.is_(None),
                 postings.c.trashed_at.is_(None),
                 postings.c.name.in_(list(flows)),
+                postings.c.name == jobs.c.flow,
+                CLAIMABLE,
                 postings.c.job.not_in(list(busy)),
             )
             .order_by(postings.c.priority, postings.c.seq)

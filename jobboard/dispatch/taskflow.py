@@ -20,7 +20,7 @@ from jobboard.conductors import is_alive, live_slots
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
-from jobboard.models import PRIORITIES
+from jobboard.models import priority_name
 from jobboard.schema import Row, jobs
 
 LOG = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class TaskflowDispatch(Dispatch):
         self.board.post(
             row["flow"],
             details={"job": row["id"], "posting": row["posting"]},
-            priority=PRIORITIES[row["priority"]].upper(),
+            priority=priority_name(row["priority"]).upper(),
         )
 
     def _missing(self, connection: sa.Connection, on_board: Collection[Any]) -> list[Row]:
@@ -166,6 +166,8 @@ class TaskflowDispatch(Dispatch):
             for posting in self.board.iterjobs(only_unclaimed=True):
                 if len(found) >= limit:
                     break
+                if posting_id(posting) is None:
+                    continue  # someone else's: it is left alone
                 # A job may be there twice, after an outage; it is never to be had twice.
                 if posting.name in flows and job_id(posting) not in {*busy, *(claim.job for claim in found)}:
                     found += self._claim_one(owner, posting)
@@ -233,5 +235,5 @@ def job_id(posting: Any) -> str | None:
 
 
 def _text(posting: Any, name: str) -> str | None:
-    value = (posting.details or {}).get(name)
+    value = posting.details.get(name) if isinstance(posting.details, dict) else None
     return value if isinstance(value, str) else None

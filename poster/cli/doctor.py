@@ -17,6 +17,7 @@ _CODES: Final = {"unreachable": exit_codes.UNREACHABLE, "error": exit_codes.WRON
 def doctor() -> int:
     """Check settings, flows, database, board, conductors, tasks.
 
+    Also names what is malformed: records, postings and rows that are set aside, and what to do about each.
     Ends with 0 if nothing is wrong, 4 if a server cannot be reached, 2 if something else is wrong.
 
     \b
@@ -43,6 +44,10 @@ def _print(out: Output, report: Report) -> None:
         [(Styled(check.status, _COLOURS[check.status]), check.name, check.message) for check in report.checks],
         indent="  ",
     )
+    for finding in report.findings:
+        out.line()
+        out.line(Styled(f"{finding.thing} {finding.id}", "yellow"), f": {finding.wrong}")
+        out.line("  ", dim(finding.advice))
     out.line()
     out.line(bold("settings"))
     out.table((), [(dim(line.name), line.value, dim(f"({line.origin})")) for line in report.settings], indent="  ")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from poster.cli.output import Output, standard_output
+from poster.cli.output import Output, say, standard_output
 
 if TYPE_CHECKING:
     from poster.client import Client
@@ -27,8 +29,9 @@ def keep_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.meta[_JSON] = True
 
 
-def open_client() -> Client:
-    """A client with the settings of the command line and the environment; a context manager."""
+@contextmanager
+def open_client() -> Iterator[Client]:
+    """A client with the settings of the command line and the environment. In the end, says what it left out."""
     import logging
 
     from jobboard.settings import read_settings
@@ -37,7 +40,12 @@ def open_client() -> Client:
     # What a library logs is no word of this command: its errors are raised, and told in one line.
     logging.getLogger().addHandler(logging.NullHandler())
     flags: dict[str, Any] = click.get_current_context().meta.get(_FLAGS, {})
-    return Client.open(read_settings(**flags))
+    with Client.open(read_settings(**flags)) as client:
+        try:
+            yield client
+        finally:
+            for what, why in client.malformed.items():
+                say(f"{what} is left out: {why}")
 
 
 def output() -> Output:

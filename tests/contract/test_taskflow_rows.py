@@ -100,7 +100,7 @@ class Lab:
         def prepare(engine: Any) -> None:
             for atom in atoms_of(engine.compilation.execution_graph):
                 if is_retry(atom):
-                    guard_retry(atom, self.token)
+                    guard_retry(atom, RunContext(token=self.token))
                 else:
                     bind(atom, RunContext(self.token, swallowed=self.swallowed.append))
 

@@ -327,6 +327,7 @@ class TestReading:
             "jobboard": "ok",
             "conductors": "warning",
             "tasks": "ok",
+            "malformed": "ok",
         }
 
 

@@ -346,3 +346,29 @@ def test_conductors_wait_for_a_boards_server_that_is_away_longer_than_their_leas
     assert Counter(house.calls)["execute c"] == 2
     assert [call for call in house.calls if call.startswith("revert")] == []
     assert_nothing_is_left(house)
+
+
+@pytest.mark.parametrize("house", [f"{board} beside sqlite" for board in ON_SERVERS], indirect=True)
+def test_a_session_that_ends_just_before_a_posting_is_removed_does_not_end_its_conductor(house: House):
+    with house.running("knows no flow"):
+        three_steps(house)
+        job = house.post()
+        until(lambda: len(on_board(house)) == 1, WAIT_S, what="its posting")
+        house.records.cancel(job, by="bob")
+
+    def dispatch() -> Any:
+        made = open_dispatch(house.database, house.settings)
+        consume = made.board.consume
+
+        def too_late(posting: Any, who: str) -> None:
+            made.board.consume = consume
+            end_session(house, made.board)
+            consume(posting, who)
+
+        made.board.consume = too_late
+        return made
+
+    house.dispatch = dispatch
+    with house.running("one") as one:
+        until(lambda: on_board(house) == [], WAIT_S, what="an empty board")
+        assert one.dispatching

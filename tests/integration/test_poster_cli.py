@@ -599,7 +599,7 @@ class TestOverview:
         report = ran.json
         assert report["ok"] is True
         assert {check["name"] for check in report["checks"]} == {
-            *("flows", "database", "schema", "jobboard", "conductors", "tasks"),
+            *("flows", "database", "schema", "jobboard", "conductors", "tasks", "malformed"),
         }
         settings = {line["name"]: line for line in report["settings"]}
         assert settings["home"] == {"name": "home", "value": "/some/where", "origin": "--home"}

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from jobboard.inspection import Finding
 from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, NotResponding, Task, TaskError
 from jobboard.states import State
 from poster.doctor import Check, Report, SettingLine, shown
@@ -243,12 +244,18 @@ class TestWhyNotStopped:
 class TestReport:
     def test_document(self):
         report = Report(
-            (SettingLine("home", "/x", "default"),), (Check("flows", "ok", "2 loaded"),), {"python": "3"}
+            (SettingLine("home", "/x", "default"),),
+            (Check("flows", "ok", "2 loaded"),),
+            {"python": "3"},
+            (Finding("record", "j1", "state: 'x' is no state", "mend it"),),
         )
         assert report_document(report) == {
             "ok": True,
             "checks": [{"name": "flows", "status": "ok", "message": "2 loaded"}],
             "settings": [{"name": "home", "value": "/x", "origin": "default"}],
+            "findings": [
+                {"thing": "record", "id": "j1", "wrong": "state: 'x' is no state", "advice": "mend it"},
+            ],
             "versions": {"python": "3"},
         }
 
