@@ -172,6 +172,7 @@ def run_tests(options: argparse.Namespace, rest: list) -> int:
     ensure_tools(TOOLS)
     if options.chaos:
         os.environ["COUNTERMAND_CHAOS"] = options.chaos
+        rest = ["-o", "session_timeout=", *rest]  # it lasts as long as was asked
     workers = min(os.cpu_count() or 1, MAX_WORKERS)
     # A worker that crashed is not replaced: pytest-xdist may then wait for ever for tests that nobody has.
     spread = ["-n", str(workers), "--dist", "loadgroup", "--max-worker-restart", "0"]

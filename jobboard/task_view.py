@@ -32,6 +32,7 @@ _STATES = {
     "REVERT_FAILURE": "revert_failure",
 }
 _SEEN = frozenset(_STATES.values())
+_UNDONE = frozenset({"reverting", "reverted"})
 _BEGINS = frozenset({"running"})
 _ENDS = frozenset({"success", "failure", "reverted", "revert_failure"})
 
@@ -42,7 +43,6 @@ class TaskView:
     def __init__(self, tasks: Iterable[Task]) -> None:
         """A task that did not respond to an earlier conductor is not known to be like that here."""
         self._tasks = {task.name: replace(task, not_responding=None) for task in tasks}
-        self._never_began: set[str] = set()
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
@@ -58,9 +58,11 @@ class TaskView:
         """Take in an atom's stored state. The task, if that changed what is seen of it; else None."""
         task = self._tasks.get(name)
         state = _STATES.get(atom_state or "PENDING")
-        if state is not None and self._hides(name, state, failure):
+        if task is None or state is None:
+            return None
+        if _never_began(task, state, failure):
             state = "pending"  # again, though TaskFlow had called it running
-        if task is None or state is None or task.state == state:
+        if task.state == state:
             return None
         changed = _moved(task, state, failure, at)
         self._tasks[name] = changed
@@ -90,13 +92,14 @@ class TaskView:
         self._tasks[name] = replace(task, not_responding=NotResponding(before.since if before else since, stack))
         return before is None
 
-    def _hides(self, name: str, state: str, failure: Mapping[str, Any] | None) -> bool:
-        """A task that was stopped before it did anything is pending still, though TaskFlow calls it failed."""
-        if state == "failure" and failure is not None and NOT_STARTED in failure["exc_type_names"]:
-            self._never_began.add(name)
-        elif state in ("pending", "running", "success"):
-            self._never_began.discard(name)
-        return name in self._never_began
+
+def _never_began(task: Task, state: str, failure: Mapping[str, Any] | None) -> bool:
+    """Whether it was stopped before it did anything: TaskFlow calls it failed, and has it reverted.
+
+    By what is seen of it alone: whoever reverts it need not be who stopped it.
+    """
+    stopped = state == "failure" and failure is not None and NOT_STARTED in failure["exc_type_names"]
+    return stopped or (task.state == "pending" and state in _UNDONE)
 
 
 def _moved(task: Task, state: str, failure: Mapping[str, Any] | None, at: str) -> Task:

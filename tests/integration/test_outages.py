@@ -19,8 +19,11 @@ import sqlalchemy as sa
 from jobboard import database as database_module
 from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
+from jobboard.errors import Unreachable
 from jobboard.models import NewJob
+from jobboard.schema import jobs
 from jobboard.states import State
+from tests.chaos.proxy import HALF_OPEN, PASS, Proxy
 from tests.integration.commands import Poster, PosterHere
 from tests.integration.house import HoldOnce, House, Step, settings_for
 from tests.servers import PostgreSQL
@@ -206,6 +209,21 @@ def locked(url: str) -> Iterator[None]:
         other.execute("COMMIT")
     finally:
         other.close()
+
+
+def test_who_vanishes_in_a_transaction_holds_nobody_up_for_long(postgresql: PostgreSQL, postgresql_url: str):
+    with Proxy(postgresql.port) as proxy, closing(open_database(postgresql_url)) as database:
+        house = busy_house(postgresql_url, database)
+        posted = post(house, 1)
+        way = postgresql_url.replace(f":{postgresql.port}/", f":{proxy.port}/")
+        with closing(open_database(way)) as vanishing, pytest.raises(Unreachable), vanishing.write() as connection:
+            connection.execute(sa.update(jobs).values(epoch=jobs.c.epoch + 1))
+            proxy.behave(HALF_OPEN)  # the server is never told that he has gone
+            with house.running():
+                house.comes_to(*posted, S.COMPLETED)
+            proxy.behave(PASS)
+            connection.execute(sa.select(jobs))
+        assert house.row(*posted)["epoch"] == 1
 
 
 def test_sqlite_is_locked_for_longer_than_anyone_waits(sqlite_url: str, caplog: pytest.LogCaptureFixture):

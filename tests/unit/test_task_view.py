@@ -88,6 +88,18 @@ def test_a_task_stopped_before_it_did_anything_is_pending_still():
     assert task_view.began(view) == 1
 
 
+def test_it_is_so_also_when_another_conductor_has_it_reverted():
+    view = view_of("a", "b")
+    view.observe("a", "RUNNING", None, AT)
+    view.observe("b", "RUNNING", None, AT)
+    view.observe("b", "FAILURE", failure(NotStarted()), AT)
+    taken_over = TaskView(task_view.from_json(task_view.to_json(view)))
+    for state in ("REVERTING", "REVERTED"):
+        assert taken_over.observe("b", state, failure(NotStarted()), LATER) is None
+        assert taken_over.observe("a", state, failure(JobCancelled()), LATER).state == state.lower()
+    assert (task_view.reverted(taken_over), task_view.began(taken_over)) == (1, 1)
+
+
 def test_a_task_that_taskflow_had_called_running_is_pending_again():
     view = view_of("a")
     view.observe("a", "RUNNING", None, AT)
