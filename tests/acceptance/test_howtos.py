@@ -1,0 +1,131 @@
+"""The how-tos for TaskFlow users: each program is run as it stands, and prints what the page says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "taskflow"
+OR_POSTGRESQL = "  # or postgresql://user:password@host/name"
+
+
+class Page:
+    """A how-to, whose programs are written to a folder of their own."""
+
+    def __init__(self, name: str, folder: Path, database_url: str | None, *programs: str) -> None:
+        """`database_url` takes the place of the one in the page; None: it stays as it is."""
+        text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+        self.outputs = re.findall(r"```output\n(.*?)```", text, re.DOTALL)
+        self._folder = folder
+        written = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        for program, code in zip(programs, written, strict=True):
+            (folder / program).write_text(code if database_url is None else _with(database_url, code))
+        assert database_url is None or OR_POSTGRESQL in text
+
+    @contextlib.contextmanager
+    def started(self, program: str) -> Iterator[subprocess.Popen[str]]:
+        """A process that writes to a file, which others may write to as well."""
+        with self._output(program).open("a") as output:
+            process = subprocess.Popen(
+                [sys.executable, program], cwd=self._folder, env=_environment(), stdout=output, text=True
+            )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def printed(self, program: str) -> str:
+        return self._output(program).read_text()
+
+    def run(self, program: str) -> str:
+        done = subprocess.run(
+            [sys.executable, program],
+            cwd=self._folder,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _output(self, program: str) -> Path:
+        return self._folder / f"{program}.out"
+
+
+def _with(database_url: str, code: str) -> str:
+    return re.sub(r"^URL = .*$", lambda _: f"URL = {database_url!r}", code, flags=re.MULTILINE)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on(request: pytest.FixtureRequest) -> str | None:
+    """The page as it stands, and with the address of a real PostgreSQL."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+
+
+def test_the_sql_board_with_one_worker(tmp_path: Path) -> None:
+    page = Page("jobboard", tmp_path, None, "sums.py", "post.py", "work.py")
+    assert [page.run("post.py"), page.run("work.py")] == page.outputs
+
+
+def test_the_sql_board_with_two_workers(tmp_path: Path, on: str | None) -> None:
+    page = Page("jobboard", tmp_path, on, "sums.py", "post.py", "work.py")
+    assert page.run("post.py") == page.outputs[0]
+    with page.started("work.py") as one, page.started("work.py") as two:
+        assert (one.wait(100), two.wait(100)) == (0, 0)
+    *sums, left = page.outputs[1].splitlines()
+    assert sorted(page.printed("work.py").splitlines()) == sorted([*sums, left, left])
+
+
+def test_the_fenced_persistence(tmp_path: Path, on: str | None) -> None:
+    page = Page("persistence", tmp_path, on, "fenced.py")
+    assert [page.run("fenced.py")] == page.outputs
+
+
+def test_a_cancelable_task_in_a_plain_engine(tmp_path: Path) -> None:
+    page = Page("cancelable-task", tmp_path, None, "letters.py")
+    assert [page.run("letters.py")] == page.outputs
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_conductor_in_a_program_of_ones_own(tmp_path: Path, on: str | None, number: signal.Signals) -> None:
+    page = Page("conductor", tmp_path, on, "greet.py")
+    *before, last = page.outputs[0].splitlines(keepends=True)
+    with page.started("greet.py") as process:
+        until(lambda: page.printed("greet.py") == "".join(before) or process.poll() is not None, 60, "the job")
+        process.send_signal(number)
+        assert process.wait(60) == 0
+    assert page.printed("greet.py") == "".join([*before, last])
+
+
+PAGE_NAMES = ["README", "cancelable-task", "conductor", "jobboard", "persistence"]
+
+
+def test_every_page_is_tried_here() -> None:
+    assert sorted(page.stem for page in PAGES.glob("*.md")) == PAGE_NAMES
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_links_lead_somewhere_and_what_is_named_is_there(name: str) -> None:
+    text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (PAGES / link).exists(), link
+    for module, what in re.findall(r"`((?:jobboard|flows|conductor)(?:\.[a-z_]+)+)\.([A-Z]\w+)`", text):
+        assert hasattr(import_module(module), what), f"{module}.{what}"
