@@ -177,6 +177,8 @@ def run_tests(options: argparse.Namespace, rest: list) -> int:
     # A worker that crashed is not replaced: pytest-xdist may then wait for ever for tests that nobody has.
     spread = ["-n", str(workers), "--dist", "loadgroup", "--max-worker-restart", "0"]
     argv = [str(venv_program("python")), "-m", "pytest", *spread]
+    if options.chaos:
+        argv += ["-o", "faulthandler_timeout=0"]  # these last as long as is asked
     os.chdir(ROOT)
     return become([*argv, "-m", "chaos" if options.chaos else "not chaos", *rest])
 

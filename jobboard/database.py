@@ -40,6 +40,8 @@ _POSTGRESQL = {
 _POOL = 10  # connections that are kept, and so many more for a while: PostgreSQL allows 100 as it comes
 _RESERVED = 3
 _BUSY_S = 30.0
+# Who stops in the middle of a transaction, frozen or cut off, keeps its locks no longer: others wait for them.
+_IDLE_MS = 5_000
 _CLOCK_AGE_S = 60.0
 
 
@@ -238,6 +240,9 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
 
     lenient = extensions.new_type(extensions.PYDATETIMETZ.values, "MOMENT", read)
     extensions.register_type(lenient, connection)
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = %s", [_IDLE_MS])
+    connection.commit()
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:

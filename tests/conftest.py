@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import signal
+import sys
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -48,6 +50,15 @@ def chaos_s() -> float:
 def chaos_seed() -> str | None:
     """The seed of a chaos run that is to be repeated."""
     return CHAOS_SEED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """The end of a test that hangs ends the worker too: pytest's own watch is off once a test has failed."""
+    limit_s = float(item.config.getini("faulthandler_timeout"))
+    if limit_s:
+        faulthandler.dump_traceback_later(limit_s, exit=True, file=sys.__stderr__)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted
-from flows.interrupt.guardian import guarded
+from flows.interrupt import guardian
 
 KILL_AFTER_S: Final = 5.0
 _KEPT_LINES: Final = 1000
@@ -65,6 +65,7 @@ def run_command(
     than 0 unless `check` is False, and `OSError` if it cannot be started.
     """
     words = [os.fspath(word) for word in args]
+    guardian.stand_by()
     process = subprocess.Popen(
         words,
         cwd=cwd,
@@ -74,14 +75,15 @@ def run_command(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    guardian.guard(process.pid)
     assert process.stdout is not None, "a pipe was asked for"  # noqa: S101
     reader = _Reader(process.stdout, on_line)
     stopper = _Stopper(process.pid, kill_after_s)
     key = token.subscribe(stopper.stop) if token is not None else None
     try:
-        with guarded(process.pid):
-            _attend(process, stdin, stopper)
+        _attend(process, stdin, stopper)
     finally:
+        guardian.release(process.pid)
         process.wait()
         if token is not None and key is not None:
             token.unsubscribe(key)

@@ -7,12 +7,10 @@ its conductor would not reach it, and whoever takes the job over would work besi
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Final
 
 # Reads "+group" and "-group"; at the end of that, which is this process's end too, it kills what is left.
@@ -38,11 +36,14 @@ class _Guardian:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0  # the process that it guards: a fork has none yet
 
-    def add(self, group: int) -> None:
+    def stand_by(self) -> None:
         with self._lock:
             if self._owner != os.getpid():
                 self._groups.clear()
                 self._start()
+
+    def add(self, group: int) -> None:
+        with self._lock:
             self._groups.add(group)
             self._tell(f"+{group}\n")
 
@@ -93,11 +94,16 @@ _guardian: Final = _Guardian()
 atexit.register(_guardian.close)
 
 
-@contextlib.contextmanager
-def guarded(group: int) -> Iterator[None]:
-    """While the block runs, this process group is killed should this process die."""
+def stand_by() -> None:
+    """To be called before a command is started, so that there is no wait between its start and `guard`."""
+    _guardian.stand_by()
+
+
+def guard(group: int) -> None:
+    """From now on this process group is killed should this process die."""
     _guardian.add(group)
-    try:
-        yield
-    finally:
-        _guardian.remove(group)
+
+
+def release(group: int) -> None:
+    """The group has ended. To be called while its number is still its own."""
+    _guardian.remove(group)

@@ -216,7 +216,7 @@ def test_who_vanishes_in_a_transaction_holds_nobody_up_for_long(postgresql: Post
         house = busy_house(postgresql_url, database)
         posted = post(house, 1)
         way = postgresql_url.replace(f":{postgresql.port}/", f":{proxy.port}/")
-        with closing(open_database(way)) as vanishing, pytest.raises(Unreachable), vanishing.write() as connection:
+        with closing(open_database(way)) as gone, pytest.raises(Unreachable), gone.write() as connection:  # noqa: PT012
             connection.execute(sa.update(jobs).values(epoch=jobs.c.epoch + 1))
             proxy.behave(HALF_OPEN)  # the server is never told that he has gone
             with house.running():
