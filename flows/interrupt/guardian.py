@@ -1,7 +1,9 @@
 """A small process beside this one that kills the commands this one has started, should it die before they end.
 
 A command runs in a process group of its own, so that it can be stopped with all that it started; a `kill -9` of
-its conductor would not reach it, and whoever takes the job over would work beside it.
+its conductor would not reach it, and whoever takes the job over would work beside it. What remains is a command
+whose conductor is killed in the moment between its start and `guard`: code in the new process could close that
+gap, but between fork and exec it is not safe beside other threads.
 """
 
 from __future__ import annotations

@@ -582,7 +582,7 @@ class InChild(CancelableTask):
             note(f"{where}.finally", "ran")
 
     def do_command(self, where: str) -> None:
-        self.run(["sh", "-c", f"sleep 3600 & echo $$ $! > {where}.new; mv {where}.new {where}; wait"])
+        self.run(["sh", "-c", lasting(where)])
 
     def do_stubborn(self, where: str) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -604,6 +604,11 @@ class InChild(CancelableTask):
 
     def do_odd(self, where: str) -> Any:
         return threading.Lock()
+
+
+def lasting(where: str) -> str:
+    """A shell line that leaves its process ids, says so, and stays."""
+    return f"sleep 3600 & echo $$ $! > {where}.new; mv {where}.new {where}; echo up; wait"
 
 
 def note(where: str, text: str) -> None:
@@ -707,20 +712,27 @@ def test_a_command_in_a_child_is_interrupted_with_it(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("how", ["child", "command in a child", "command"])
 def test_nothing_outlives_its_conductor(tmp_path: Path, how: str) -> None:
     where = tmp_path / "pids"
-    line = f"sleep 3600 & echo $$ $! > {where}.new; mv {where}.new {where}; wait"
+    log = tmp_path / "log"
     run = {
         "child": f"Job(InChild()).run(what='sleep', where={str(where)!r})",
         "command in a child": f"Job(InChild()).run(what='command', where={str(where)!r})",
-        "command": f"Job(Runs()).run(line={line!r})",
+        "command": f"Job(Runs()).run(line={lasting(str(where))!r})",
     }[how]
     script = tmp_path / "parent.py"
     script.write_text(
-        f"from tests.unit.test_interrupts import InChild, Job, Runs\nif __name__ == '__main__': {run}\n"
+        "import logging\n"
+        "from tests.unit.test_interrupts import InChild, Job, Runs\n"
+        "if __name__ == '__main__':\n"
+        f"    logging.basicConfig(filename={str(log)!r}, level=logging.INFO, format='%(message)s')\n"
+        f"    {run}\n"
     )
     root = Path(__file__).parents[2]
     parent = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(root)})
     try:
         until(where.exists, 60, "the child to begin")
+        if how != "child":
+            # A command is guarded once its lines are read: a moment earlier it would be left behind.
+            until(lambda: "up" in log.read_text().split(), 60, "its line to be read")
     finally:
         parent.kill()
         parent.wait()
