@@ -23,7 +23,9 @@ from jobboard.history import NewLine
 from jobboard.models import Task
 from jobboard.schema import jobs
 from jobboard.states import Cause, State, transition
-from jobboard.task_view import TaskView
+from jobboard.task_view import AtomState, TaskView
+
+Observed = tuple[AtomState, datetime]
 
 
 class Journal:
@@ -42,6 +44,7 @@ class Journal:
         self._lines: list[NewLine] = []
         self._dirty = any(task.not_responding for task in given)  # the view has forgotten that
         self._unsure = False  # a reply was lost: lines that are to be written may be stored
+        self._moments: dict[tuple[str, str | None], datetime] = {}  # when storing an atom's state was first tried
         self.lost = False  # someone else has the job, or is to have it: nothing is written any more
 
     @property
@@ -51,26 +54,33 @@ class Journal:
             return tuple(self._view)
 
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """A transaction for the job; `Fenced`, and nothing is written, if the claim has passed on."""
-        with self._turn, self._transaction() as connection:
+    def begin(self, atom: AtomState | None = None) -> Iterator[sa.Connection]:
+        """A transaction for the job; `Fenced`, and nothing is written, if the claim has passed on.
+
+        `atom` is what it stores of one: that is seen, and told in the history, only together with it.
+        """
+        with self._turn, self._transaction(atom) as connection:
             yield connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def _transaction(self, atom: AtomState | None = None) -> Iterator[sa.Connection]:
         if self.lost:
             raise Fenced(self.job, self.epoch)
-        columns, lines = self._take()
+        observed = self._observed(atom) if atom is not None else None
+        columns, lines, told = self._take(observed)
         try:
             with self._database.write() as connection:
                 self._fence(connection, columns)
-                history.append(connection, history.missing(connection, lines) if self._unsure else lines)
+                new = [*lines, *told]
+                history.append(connection, history.missing(connection, new) if self._unsure else new)
                 yield connection
-            self._unsure = False
         except BaseException as error:
             self._unsure |= isinstance(error, Unreachable)
             self._give_back(columns, lines)
             raise
+        if observed is not None:
+            self._stored(observed)
+        self._unsure = bool(self._moments)
 
     def flush(self) -> None:
         """Write what has gathered, if anything has, and if no one else writes for the job just now."""
@@ -86,26 +96,6 @@ class Journal:
         with self._lock:
             self._view = TaskView(tasks)
             self._dirty = True
-
-    def observe(self, name: str, atom_state: str | None, failure: dict[str, Any] | None) -> None:
-        """Take in the state of an atom that is about to be stored, in the transaction that begins next."""
-        now = self._database.now()
-        with self._lock:
-            task = self._view.observe(name, atom_state, failure, now.isoformat(timespec="microseconds"))
-            if task is None:
-                return
-            self._dirty = True
-            self._lines.append(
-                NewLine(
-                    self.job,
-                    self.attempt,
-                    now,
-                    history.TASK,
-                    task=name,
-                    state=task.state,
-                    message=_said_of(task),
-                )
-            )
 
     def report(self, task: str, progress: float, detail: dict[str, Any] | None) -> None:
         """Take in a task's own report on its progress. Stored by the next transaction or flush."""
@@ -178,17 +168,44 @@ class Journal:
         signals.notify(connection, signals.Channel.CHANGE)
         return target
 
-    def _take(self) -> tuple[dict[str, Any], list[NewLine]]:
+    def _take(self, observed: Observed | None) -> tuple[dict[str, Any], list[NewLine], list[NewLine]]:
+        """Columns and lines that are to be written, and the line that is to be written with `observed` only."""
         with self._lock:
             columns, lines = self._columns, self._lines
-            if self._dirty:
-                columns |= {"tasks": task_view.to_json(self._view), "progress": self._view.progress}
-            self._columns, self._lines, self._dirty = {}, [], False
-            return columns, lines
+            view = self._view if observed is None else self._view.copy()
+            told = [] if observed is None else self._told(view, observed)
+            # An atom that may be stored or not is stored again, or someone else takes over: until then what people
+            # see of the tasks stays as it was stored with it.
+            in_doubt = observed is None and self._moments
+            if (self._dirty and not in_doubt) or told:
+                columns |= {"tasks": task_view.to_json(view), "progress": view.progress}
+                self._dirty = False
+            self._columns, self._lines = {}, []
+            return columns, lines, told
+
+    def _told(self, view: TaskView, observed: Observed) -> list[NewLine]:
+        """Put what was observed into `view`; the line of history that says what has changed, if anything has."""
+        atom, at = observed
+        task = view.observe(*atom, at.isoformat(timespec="microseconds"))
+        if task is None:
+            return []
+        said = _said_of(task)
+        return [NewLine(self.job, self.attempt, at, history.TASK, task=task.name, state=task.state, message=said)]
+
+    def _observed(self, atom: AtomState) -> Observed:
+        """It is the same moment however often this is tried: by that a line is known that is stored already."""
+        return atom, self._moments.setdefault((atom.name, atom.state), self._database.now())
+
+    def _stored(self, observed: Observed) -> None:
+        atom, _at = observed
+        with self._lock:
+            self._told(self._view, observed)
+        del self._moments[atom.name, atom.state]
 
     def _give_back(self, columns: dict[str, Any], lines: list[NewLine]) -> None:
         with self._lock:
-            self._columns = {**columns, **self._columns}
+            kept = {name: value for name, value in columns.items() if name not in ("tasks", "progress")}
+            self._columns = {**kept, **self._columns}
             self._lines = [*lines, *self._lines]
             self._dirty = True
 

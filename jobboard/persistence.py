@@ -21,6 +21,7 @@ from taskflow.persistence.backends.sqlalchemy import tables as taskflow_tables
 from jobboard.database import Database, open_database
 from jobboard.errors import Unreachable
 from jobboard.journal import Journal
+from jobboard.task_view import AtomState
 
 _TABLES = taskflow_tables.fetch(sa.MetaData())
 LOGBOOKS, FLOWS, ATOMS = _TABLES.logbooks, _TABLES.flowdetails, _TABLES.atomdetails
@@ -79,9 +80,9 @@ class Connection(base.Connection):
         self._unsaved: tuple[Any, sa.Executable] | None = None
 
     @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        """A transaction that writes, unless the work is another's now."""
-        with self._journal.begin() if self._journal else self._database.write() as connection:
+    def _begin(self, atom: AtomState | None = None) -> Iterator[sa.Connection]:
+        """A transaction that writes, unless the work is another's now. `atom` is what it is to store of one."""
+        with self._journal.begin(atom) if self._journal else self._database.write() as connection:
             if self._fence is not None:
                 self._fence(connection)
             yield connection
@@ -114,11 +115,10 @@ class Connection(base.Connection):
     def update_atom_details(self, atom_detail: Any) -> Any:
         """Store one atom. `NotFound` if it never was."""
         values = self._atom_values(atom_detail)
-        if self._journal is not None:
-            if self._says_nothing_new(values):
-                return atom_detail
-            self._journal.observe(values["name"], values["state"], values["failure"] or values["revert_failure"])
-        with _stored(f"atom {values['name']}"), self._begin() as connection:
+        if self._journal is not None and self._says_nothing_new(values):
+            return atom_detail
+        atom = AtomState(values["name"], values["state"], values["failure"] or values["revert_failure"])
+        with _stored(f"atom {values['name']}"), self._begin(atom) as connection:
             self._update_atom(connection, values)
         self._remember([values])
         return atom_detail

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobboard.models import NotResponding, Task, TaskError
 
@@ -37,6 +37,14 @@ _BEGINS = frozenset({"running"})
 _ENDS = frozenset({"success", "failure", "reverted", "revert_failure"})
 
 
+class AtomState(NamedTuple):
+    """What is stored of a TaskFlow atom."""
+
+    name: str
+    state: str | None  # one of TaskFlow's; None as long as there is none
+    failure: Mapping[str, Any] | None = None
+
+
 class TaskView:
     """Tasks by name, in flow order."""
 
@@ -51,6 +59,12 @@ class TaskView:
     def progress(self) -> float:
         """The mean of the tasks' progress."""
         return round(sum(task.progress for task in self) / len(self._tasks), 6) if self._tasks else 0.0
+
+    def copy(self) -> TaskView:
+        """One that goes its own way."""
+        copied = TaskView(())
+        copied._tasks = dict(self._tasks)
+        return copied
 
     def observe(
         self, name: str, atom_state: str | None, failure: Mapping[str, Any] | None, at: str

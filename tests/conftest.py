@@ -52,6 +52,19 @@ def chaos_seed() -> str | None:
     return CHAOS_SEED
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What only one kind of database can hold is no test of the other."""
+    others = [item for item in items if _is_of_another_database(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if not _is_of_another_database(item)]
+
+
+def _is_of_another_database(item: pytest.Item) -> bool:
+    only_on = item.get_closest_marker("only_on")
+    return only_on is not None and item.callspec.params["database_url"] != only_on.args[0]  # type: ignore[attr-defined]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """The end of a test that hangs ends the worker too: pytest's own watch is off once a test has failed."""

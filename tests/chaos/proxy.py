@@ -70,8 +70,10 @@ class Proxy:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._do(self._close())
-        self._end()
+        try:
+            self._do(self._close())
+        finally:
+            self._end()
 
     def behave(self, behaviour: Behaviour) -> None:
         """From now on. Connections of which bytes have vanished end: no network would give these back."""
@@ -94,8 +96,8 @@ class Proxy:
 
     async def _close(self) -> None:
         self._server.close()
-        await self._cut(self._open)
         while self._open:
+            await self._cut(self._open)
             await asyncio.sleep(0.01)
 
     async def _change(self, behaviour: Behaviour) -> None:
@@ -106,15 +108,17 @@ class Proxy:
         cut = list(some)
         for connection in cut:
             connection.abort()
+            connection.carried.cancel()  # where bytes vanish, it does not see the end
         return len(cut)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(reader, writer)
+        connection.carried = asyncio.ensure_future(self._carry(connection))
         self._open.add(connection)
         try:
-            await self._carry(connection)
-        except OSError:
-            pass  # one of the two has gone: the other is told by the end of its connection
+            await connection.carried
+        except (OSError, asyncio.CancelledError):
+            pass  # one of the two has gone, or it was cut: the other is told by the end of its connection
         finally:
             connection.abort()
             self._open.discard(connection)
@@ -124,13 +128,17 @@ class Proxy:
         if server is None:
             await self._swallow(connection)
             return
-        up = asyncio.ensure_future(self._pump(connection, connection.reader, server[1], replies=False))
-        down = asyncio.ensure_future(self._pump(connection, server[0], connection.writer, replies=True))
-        # Whoever ends first ends both: none of the protocols in use says good-bye in one direction only.
-        _done, left = await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
-        for pump in left:
-            pump.cancel()
-        await asyncio.gather(up, down, return_exceptions=True)
+        pumps = (
+            asyncio.ensure_future(self._pump(connection, connection.reader, server[1], replies=False)),
+            asyncio.ensure_future(self._pump(connection, server[0], connection.writer, replies=True)),
+        )
+        try:
+            # Whoever ends first ends both: none of the protocols in use says good-bye in one direction only.
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _connect(self, connection: _Connection) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(LOOPBACK, self._server_port)
@@ -186,6 +194,7 @@ class _Connection:
         self.writer = writer
         self.writers = [writer]
         self.lost_bytes = False
+        self.carried: asyncio.Future[None]
 
     def abort(self) -> None:
         for writer in self.writers:

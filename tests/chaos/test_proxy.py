@@ -122,3 +122,12 @@ def test_who_leaves_is_gone_for_the_server_too(proxy):
     with Client(proxy) as client:
         assert client.ask() == b"1\n"
     until(lambda: not proxy.connections, 30, "the connection to end")
+
+
+def test_it_ends_while_nothing_gets_through(server):
+    with Proxy(server.server_address[1]) as proxy:
+        with Client(proxy) as client:
+            assert client.ask() == b"1\n"
+            proxy.behave(HALF_OPEN)
+        until(lambda: proxy.connections, 30, "the connection, of whose end nobody is told")
+    assert not proxy.connections

@@ -24,6 +24,7 @@ from jobboard.models import NewJob, Task
 from jobboard.persistence import ATOMS, FLOWS, LOGBOOKS, Connection, Persistence
 from jobboard.records import Records
 from jobboard.schema import attempts, events, jobs
+from jobboard.task_view import AtomState
 from tests.emptied import emptied
 from tests.servers import PostgreSQL
 from tests.servers.ports import free_port
@@ -539,7 +540,7 @@ def test_lines_that_a_failed_commit_did_not_store_are_not_lost(database, journal
 
 
 def test_what_was_seen_later_is_never_overwritten_by_what_was_seen_before(database, journal, monkeypatch):
-    """Two threads write for one job: the one that runs it, and the one that watches. The slower was first."""
+    """Two threads write for one job. The slower was first."""
     write, slow = database.write, threading.Event()
 
     def held_up() -> Any:
@@ -548,15 +549,14 @@ def test_what_was_seen_later_is_never_overwritten_by_what_was_seen_before(databa
             assert slow.wait(60)
         return write()
 
-    def move_on() -> None:
-        journal.observe("a", states.SUCCESS, None)
-        with journal.begin():
+    def store(state: str) -> None:
+        with journal.begin(AtomState("a", state)):
             pass
 
     monkeypatch.setattr(database, "write", held_up)
     taken = threading.Event()
-    watching, running = threading.Thread(target=journal.flush), threading.Thread(target=move_on)
-    journal.observe("a", states.RUNNING, None)
+    watching = threading.Thread(target=store, args=[states.RUNNING])
+    running = threading.Thread(target=store, args=[states.SUCCESS])
     watching.start()
     assert taken.wait(60)
     running.start()

@@ -27,6 +27,7 @@ from jobboard.records import Records
 from jobboard.schema import attempts, events, jobs, metadata, postings
 from jobboard.signals import Channel, Listener
 from jobboard.states import AT_REST, ENDED, Cause, State
+from jobboard.task_view import AtomState
 from tests.emptied import emptied
 from tests.histories.lossy import LossyDatabase, Lost
 from tests.servers import PostgreSQL
@@ -624,6 +625,29 @@ def test_lines_are_told_once_whatever_was_lost(database, records, lost):
     assert said == [f"line {number}" for number in range(4)]
 
 
+@pytest.mark.parametrize("lost", Lost)
+def test_a_task_is_told_as_it_is_stored_and_not_before(database, records, lost):
+    job = post(records)
+    (taken,) = claim(database, job)
+    lossy = LossyDatabase(database.engine)
+    journal = Journal(lossy, job, 1, taken.epoch, [Task("a")])
+
+    def store() -> None:
+        with journal.begin(AtomState("a", "RUNNING")):
+            pass
+
+    lossy.lose = lost
+    with pytest.raises(Unreachable):
+        store()
+    before = lines(database, job)
+    journal.flush()  # by whoever watches the job, before TaskFlow tries again, if it does
+    assert lines(database, job) == before
+    store()
+    assert [line.state for line in history.read(database, job, kinds=[history.TASK])] == ["running"]
+    (shown,) = records.get(job).tasks
+    assert shown.state == "running"
+
+
 @pytest.mark.parametrize("request_", ["retry", "force"])
 def test_who_had_the_last_attempt_writes_nothing_into_the_next(database, records, request_):
     job = post(records)
@@ -825,7 +849,8 @@ def test_every_kind_of_line_is_read_back(database, records):
     job = post(records)
     (taken,) = claim(database, job)
     journal = Journal(database, job, 1, taken.epoch, [Task("a")])
-    journal.observe("a", "RUNNING", None)
+    with journal.begin(AtomState("a", "RUNNING")):
+        pass
     journal.note(history.LOG, task="a", state="info", message="ü\nsecond line", data={"x": [1]})
     journal.flush()
     found = history.read(database, job, kinds=[history.TASK, history.LOG])

@@ -25,6 +25,7 @@ from jobboard.journal import Journal
 from jobboard.models import Task, TaskError
 from jobboard.schema import attempts, conductors, jobs, sessions
 from jobboard.states import Cause
+from jobboard.task_view import AtomState
 from tests.histories.lossy import LossyDatabase
 from tests.histories.model import TASKS, UNDOING
 
@@ -64,7 +65,6 @@ class Run:
     heard: str  # the state that this conductor knows of
     undoing: bool
     begun: bool = False
-    began_again: bool = False  # with what an earlier run kept
     given_up: bool = False
     broken: bool = False
     in_flight: str | None = None  # the task that this conductor executes or reverts
@@ -222,11 +222,9 @@ class Conductor:
         if run.undoing and claim.cleanup:
             run.again = {task for task, state in run.tasks.items() if state == "revert_failure"}
         if not run.undoing and claim.kept:
-            for task, state in run.tasks.items():
-                if state == "failure":
-                    run.journal.observe(task, "PENDING", None)
-            run.journal.set_columns(kept=False)
-            run.began_again = True
+            for task in [task for task, state in run.tasks.items() if state == "failure"]:
+                with run.journal.begin(AtomState(task, "PENDING")) as connection:
+                    connection.execute(sa.update(jobs).where(jobs.c.id == claim.job).values(kept=False))
         with run.journal.begin() as connection:
             if claim.flow_detail is None:
                 connection.execute(
@@ -237,8 +235,7 @@ class Conductor:
 
     @staticmethod
     def _store(run: Run, task: str, atom_state: str, failure: dict[str, Any] | None = None) -> None:
-        run.journal.observe(task, atom_state, failure)
-        with run.journal.begin():
+        with run.journal.begin(AtomState(task, atom_state, failure)):
             pass
 
     @staticmethod

@@ -362,9 +362,8 @@ class Histories(RuleBasedStateMachine):
     @staticmethod
     def _follow_let_go(known: model.Job, run: Run) -> None:
         known.owner = None
-        if known.attempt == run.claim.attempt:  # what it could not store before goes along
-            known.tasks = run.tasks or known.tasks
-            known.kept = known.kept and not run.began_again
+        if known.attempt == run.claim.attempt:  # tasks that it could not store before go along
+            known.tasks = known.tasks or run.tasks
 
     def _follow_reverted(self, known: model.Job, run: Run) -> None:
         this = (known.id, known.attempt)
