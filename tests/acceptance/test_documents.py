@@ -78,6 +78,33 @@ def test_the_commands_of_the_readme_are_there() -> None:
         assert run(program, command, "--help").returncode == 0, f"{program} {command}"
 
 
+GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+
+
+def test_the_tests_that_show_the_guarantees_are_there() -> None:
+    shown = re.findall(r"`(tests/[\w/]+)(\.py)?(?:::(\w+))?`", GUARANTEES)
+    assert len(shown) > 30
+    for path, suffix, name in shown:
+        place = ROOT / (path + suffix)
+        assert place.exists(), place
+        assert not name or f"def {name}(" in place.read_text(encoding="utf-8"), f"{place}: {name}"
+
+
+def test_the_example_of_the_guarantees_may_run_twice(tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", GUARANTEES, re.DOTALL)
+    twice = (
+        "task = Write()\n"
+        "assert task.execute('.') == task.execute('.')\n"
+        "assert Path('report-.txt').read_text() == 'what was found\\n'\n"
+        "task.revert('.', result=None)\n"
+        "task.revert('.', result=None)\n"
+        "assert not list(Path().glob('report-*'))\n"
+    )
+    (tmp_path / "twice.py").write_text(program + twice)
+    done = run("twice", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_demo(tmp_path: Path) -> None:
     told = run("poster.demo", cwd=tmp_path)
     assert told.returncode == 0, told.stderr

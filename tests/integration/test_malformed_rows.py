@@ -5,6 +5,7 @@ Each test breaks what is stored by plain SQL, and lets a conductor run a good jo
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -313,6 +314,23 @@ def test_a_flow_detail_that_is_broken_ends_in_a_failed_revert(line, table, wrong
     line.records.force(job, by="ann", reason="cleaned up")
     line.drain()
     assert line.get(job).state is S.COMPLETED
+
+
+def test_no_row_has_code_imported(line, tmp_path, monkeypatch):
+    """TaskFlow's own conductor would make the flow that a row names."""
+    (tmp_path / "canary_of_rows.py").write_text("def make(*_, **__): raise SystemExit\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    named = {"name": "canary_of_rows.make", "args": [], "kwargs": {}}
+    running = begun(line)
+    other = line.post()
+    line.change(other, flow="canary_of_rows:make")
+    with line.database.write() as connection:
+        connection.execute(sa.update(FLOWS).values(meta={"factory": named}))
+        connection.execute(sa.update(postings).values(details={"job": other, "flow": named, "store": {}}))
+    a_good_one(line)
+    assert line.get(running).state is S.COMPLETED
+    assert line.get(other).state is S.PENDING
+    assert "canary_of_rows" not in sys.modules
 
 
 # Postings

@@ -90,12 +90,6 @@ class PostgreSQL(ServerProcess):
             raise ServerError(f"initdb ended with {made.returncode}:\n{made.stdout}")
 
     def command(self) -> list[str]:
-        # A commit is handed to the system, which keeps it over the server's crash; the disk is not awaited.
-        settings = {
-            "fsync": "off",
-            "full_page_writes": "off",
-            "max_connections": "300",
-        }
         return [
             *(
                 _program("postgres"),
@@ -108,8 +102,13 @@ class PostgreSQL(ServerProcess):
                 "-k",
                 "",
             ),
-            *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+            *(part for name, value in self.settings().items() for part in ("-c", f"{name}={value}")),
         ]
+
+    def settings(self) -> dict[str, str]:
+        """Those that are not the server's own."""
+        # A commit is handed to the system, which keeps it over the server's crash; the disk is not awaited.
+        return {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 
     def answers(self, timeout_s: float = 1.0) -> bool:
         argv = [_program("pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
