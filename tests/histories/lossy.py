@@ -24,6 +24,11 @@ class LossyDatabase(Database):
 
     lose: Lost | None = None
 
+    @property
+    def reserved(self) -> Database:
+        """Itself: nobody waits for a connection here, and those of each simulated life would add up."""
+        return self
+
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """As the real one, but for the loss."""
