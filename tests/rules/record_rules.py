@@ -8,7 +8,7 @@ from itertools import groupby
 
 from jobboard.models import HistoryLine
 from jobboard.states import AT_REST, ENDED, TRANSITIONS, State
-from tests.rules.story import Known, Story, begins_attempt, goes_on, is_claim
+from tests.rules.story import Known, Story, begins_attempt, goes_on, is_claim, is_freed
 
 _EDGES = {(str(edge.source), str(edge.target)) for edge in TRANSITIONS}
 _NEXT_OF_TASK = {
@@ -107,7 +107,7 @@ def history_is_a_path(_known: Known, story: Story) -> Iterator[str]:
         same = before.state == after.state
         marked = same and (after.message or "").startswith("deleted by ")
         taken_over = same and is_claim(after)
-        if not (marked or taken_over or (before.state, after.state) in _EDGES):
+        if not (marked or taken_over or (same and is_freed(after)) or (before.state, after.state) in _EDGES):
             yield f"went from {before.state} to {after.state} (line {after.seq})"
     if story.path and story.path[-1].state != story.state:
         yield f"is {story.state}, and its history ends {story.path[-1].state}"
@@ -180,6 +180,7 @@ def claims_are_bounded(known: Known, story: Story) -> Iterator[str]:
         for before, line in story.moves
         if line.seq > since
         and is_claim(line)
+        and not is_freed(before)
         and before.state == line.state
         and line.state in (State.RUNNING, State.PAUSING)
     ]

@@ -111,6 +111,11 @@ def is_claim(line: HistoryLine) -> bool:
     return line.kind == history.STATE and "epoch" in (line.data or {})
 
 
+def is_freed(line: HistoryLine) -> bool:
+    """Whether a claim ended of which its conductor was never told: that is no crash."""
+    return line.kind == history.STATE and (line.message or "").startswith("the claim is freed")
+
+
 def begins_attempt(before: HistoryLine, after: HistoryLine) -> bool:
     """Whether this step of a job's path is a retry from the start: by hand, by itself, or with force.
 
