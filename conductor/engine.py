@@ -157,13 +157,11 @@ class JobEngine:
         """Have the next run execute the tasks that failed, and go on from there.
 
         They are stored as in flight: what they did when they failed is to be reverted, whether they begin again
-        or not.
+        or not. In one write each: if this conductor died between two, no one would know of it.
         """
         for atom in self._atoms:
             if self._storage.get_atom_state(atom.name) == states.FAILURE:
-                self._storage.reset(atom.name)
-                if isinstance(atom, task.Task):
-                    self._storage.set_atom_state(atom.name, states.RUNNING)
+                self._storage.reset(atom.name, states.RUNNING if isinstance(atom, task.Task) else states.PENDING)
 
     def forget_unstarted(self) -> None:
         """Take back that a task runs which no run has started: it has no effect to revert."""

@@ -223,7 +223,7 @@ class Conductor:
             run.again = {task for task, state in run.tasks.items() if state == "revert_failure"}
         if not run.undoing and claim.kept:
             for task in [task for task, state in run.tasks.items() if state == "failure"]:
-                with run.journal.begin(AtomState(task, "PENDING")) as connection:
+                with run.journal.begin(AtomState(task, "RUNNING")) as connection:
                     connection.execute(sa.update(jobs).where(jobs.c.id == claim.job).values(kept=False))
         with run.journal.begin() as connection:
             if claim.flow_detail is None:

@@ -394,7 +394,7 @@ class Histories(RuleBasedStateMachine):
             if not run.undoing and run.claim.kept:
                 known.kept = False
                 known.tasks = {
-                    name: "pending" if state == "failure" else state for name, state in known.tasks.items()
+                    name: "running" if state == "failure" else state for name, state in known.tasks.items()
                 }
         elif todo is Todo.START:
             known.tasks[task] = "running"

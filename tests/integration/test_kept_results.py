@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from taskflow import retry
 from taskflow.patterns import linear_flow
 
@@ -60,6 +61,23 @@ def test_a_retry_goes_on_at_the_failed_task(house, engine):
     assert (done.state, done.attempt) == (S.COMPLETED, 1)
     assert done.results == {"a": "a's result", "b": "done", "c": "c's result"}
     assert house.calls == ["execute a", "execute b", "execute b", "execute c"]
+
+
+def test_at_no_moment_is_the_failed_task_stored_as_one_that_never_began(house):
+    """A conductor may die at any of them, and a cancel then has to revert it."""
+    job = kept(house, Fails(1))
+    stored: list[str] = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        if statement.startswith("UPDATE atomdetails"):
+            stored.append(str(parameters))
+
+    sa.event.listen(house.database.engine, "before_cursor_execute", note)
+    house.records.retry(job, by="bob")
+    house.drain()
+    assert house.get(job).state is S.COMPLETED
+    assert any("'b'" in row and "SUCCESS" in row for row in stored)
+    assert not any("'b'" in row and "PENDING" in row for row in stored)
 
 
 def test_it_may_fail_and_be_kept_again(house):
