@@ -13,7 +13,7 @@ _POLL_S = 0.01
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], timeout: float = 10, what: str = "") -> T:
+def until(condition: Callable[[], T], timeout: float = 60, what: str = "") -> T:
     """Ask `condition` until its answer is true, and return it. `AssertionError` names what never came."""
     deadline = time.monotonic() + timeout
     while not (answer := condition()):
