@@ -172,13 +172,12 @@ def run_tests(options: argparse.Namespace, rest: list) -> int:
     ensure_tools(TOOLS)
     if options.chaos:
         os.environ["COUNTERMAND_CHAOS"] = options.chaos
-        rest = ["-o", "session_timeout=", *rest]  # it lasts as long as was asked
+        # It lasts as long as was asked.
+        rest = ["-o", "session_timeout=", "-o", "faulthandler_timeout=0", *rest]
     workers = min(os.cpu_count() or 1, MAX_WORKERS)
     # A worker that crashed is not replaced: pytest-xdist may then wait for ever for tests that nobody has.
     spread = ["-n", str(workers), "--dist", "loadgroup", "--max-worker-restart", "0"]
     argv = [str(venv_program("python")), "-m", "pytest", *spread]
-    if options.chaos:
-        argv += ["-o", "faulthandler_timeout=0"]  # these last as long as is asked
     os.chdir(ROOT)
     return become([*argv, "-m", "chaos" if options.chaos else "not chaos", *rest])
 

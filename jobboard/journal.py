@@ -67,10 +67,10 @@ class Journal:
         if self.lost:
             raise Fenced(self.job, self.epoch)
         observed = self._observed(atom) if atom is not None else None
-        columns, lines, told = self._take(observed)
+        columns, lines, shown, told = self._take(observed)
         try:
             with self._database.write() as connection:
-                self._fence(connection, columns)
+                self._fence(connection, columns | shown)
                 new = [*lines, *told]
                 history.append(connection, history.missing(connection, new) if self._unsure else new)
                 yield connection
@@ -168,25 +168,26 @@ class Journal:
         signals.notify(connection, signals.Channel.CHANGE)
         return target
 
-    def _take(self, observed: Observed | None) -> tuple[dict[str, Any], list[NewLine], list[NewLine]]:
-        """Columns and lines that are to be written, and the line that is to be written with `observed` only."""
+    def _take(
+        self, observed: Observed | None
+    ) -> tuple[dict[str, Any], list[NewLine], dict[str, Any], list[NewLine]]:
+        """Columns and lines that have gathered; columns of the tasks as then seen, and the line that says so."""
         with self._lock:
-            columns, lines = self._columns, self._lines
+            columns, lines, shown = self._columns, self._lines, {}
             view = self._view if observed is None else self._view.copy()
             told = [] if observed is None else self._told(view, observed)
             # An atom that may be stored or not is stored again, or someone else takes over: until then what people
             # see of the tasks stays as it was stored with it.
             in_doubt = observed is None and self._moments
             if (self._dirty and not in_doubt) or told:
-                columns |= {"tasks": task_view.to_json(view), "progress": view.progress}
+                shown = {"tasks": task_view.to_json(view), "progress": view.progress}
                 self._dirty = False
             self._columns, self._lines = {}, []
-            return columns, lines, told
+            return columns, lines, shown, told
 
     def _told(self, view: TaskView, observed: Observed) -> list[NewLine]:
         """Put what was observed into `view`; the line of history that says what has changed, if anything has."""
-        atom, at = observed
-        task = view.observe(*atom, at.isoformat(timespec="microseconds"))
+        task, at = _put_into(view, observed), observed[1]
         if task is None:
             return []
         said = _said_of(task)
@@ -199,13 +200,12 @@ class Journal:
     def _stored(self, observed: Observed) -> None:
         atom, _at = observed
         with self._lock:
-            self._told(self._view, observed)
+            _put_into(self._view, observed)
         del self._moments[atom.name, atom.state]
 
     def _give_back(self, columns: dict[str, Any], lines: list[NewLine]) -> None:
         with self._lock:
-            kept = {name: value for name, value in columns.items() if name not in ("tasks", "progress")}
-            self._columns = {**kept, **self._columns}
+            self._columns = {**columns, **self._columns}
             self._lines = [*lines, *self._lines]
             self._dirty = True
 
@@ -215,6 +215,11 @@ class Journal:
         if changed.rowcount != 1:
             self.lost = True
             raise Fenced(self.job, self.epoch)
+
+
+def _put_into(view: TaskView, observed: Observed) -> Task | None:
+    atom, at = observed
+    return view.observe(*atom, at.isoformat(timespec="microseconds"))
 
 
 def _said_of(task: Task) -> str | None:

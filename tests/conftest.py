@@ -54,10 +54,9 @@ def chaos_seed() -> str | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What only one kind of database can hold is no test of the other."""
-    others = [item for item in items if _is_of_another_database(item)]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if not _is_of_another_database(item)]
+    others = {item for item in items if _is_of_another_database(item)}
+    config.hook.pytest_deselected(items=list(others))
+    items[:] = [item for item in items if item not in others]
 
 
 def _is_of_another_database(item: pytest.Item) -> bool:

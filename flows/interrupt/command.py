@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted
-from flows.interrupt import guardian
+from flows.interrupt.guardian import GUARDIAN
 
 KILL_AFTER_S: Final = 5.0
 _KEPT_LINES: Final = 1000
@@ -65,7 +65,7 @@ def run_command(
     than 0 unless `check` is False, and `OSError` if it cannot be started.
     """
     words = [os.fspath(word) for word in args]
-    guardian.stand_by()
+    GUARDIAN.stand_by()
     process = subprocess.Popen(
         words,
         cwd=cwd,
@@ -75,7 +75,7 @@ def run_command(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    guardian.guard(process.pid)
+    GUARDIAN.guard(process.pid)
     assert process.stdout is not None, "a pipe was asked for"  # noqa: S101
     reader = _Reader(process.stdout, on_line)
     stopper = _Stopper(process.pid, kill_after_s)
@@ -83,7 +83,7 @@ def run_command(
     try:
         _attend(process, stdin, stopper)
     finally:
-        guardian.release(process.pid)
+        GUARDIAN.release(process.pid)
         process.wait()
         if token is not None and key is not None:
             token.unsubscribe(key)

@@ -29,7 +29,7 @@ for group in groups:
 """
 
 
-class _Guardian:
+class Guardian:
     """Started with the first command. Thread-safe."""
 
     def __init__(self) -> None:
@@ -39,17 +39,20 @@ class _Guardian:
         self._owner = 0  # the process that it guards: a fork has none yet
 
     def stand_by(self) -> None:
+        """To be called before a command is started, so that there is no wait between its start and `guard`."""
         with self._lock:
             if self._owner != os.getpid():
                 self._groups.clear()
                 self._start()
 
-    def add(self, group: int) -> None:
+    def guard(self, group: int) -> None:
+        """From now on this process group is killed should this process die."""
         with self._lock:
             self._groups.add(group)
             self._tell(f"+{group}\n")
 
-    def remove(self, group: int) -> None:
+    def release(self, group: int) -> None:
+        """The group has ended. To be called while its number is still its own."""
         with self._lock:
             self._groups.discard(group)
             self._tell(f"-{group}\n")
@@ -92,20 +95,6 @@ class _Guardian:
             self._process = None
 
 
-_guardian: Final = _Guardian()
-atexit.register(_guardian.close)
-
-
-def stand_by() -> None:
-    """To be called before a command is started, so that there is no wait between its start and `guard`."""
-    _guardian.stand_by()
-
-
-def guard(group: int) -> None:
-    """From now on this process group is killed should this process die."""
-    _guardian.add(group)
-
-
-def release(group: int) -> None:
-    """The group has ended. To be called while its number is still its own."""
-    _guardian.remove(group)
+GUARDIAN: Final = Guardian()
+"""This process's."""
+atexit.register(GUARDIAN.close)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import ssl
 import urllib.request
 import uuid
@@ -125,9 +124,6 @@ def test_a_lease_of_the_server_is_not_shorter_than_ours(options: EtcdOptions):
 def certified(tmp_path: Path) -> Any:
     """Starts a server with a certificate for these names."""
     require(Etcd)
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed")
-
     return lambda names: tls.certified(Encrypted(), tmp_path, names)
 
 

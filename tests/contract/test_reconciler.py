@@ -5,10 +5,11 @@ On the `sql` board, on one of TaskFlow's kind beside the records, and on ZooKeep
 
 from __future__ import annotations
 
+import functools
 import threading
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
@@ -139,41 +140,35 @@ class OutsideDesk(Desk):
         return super().on_board()
 
 
-class ZookeeperDesk(Desk):
-    def __init__(self, database: Database, hosts: str) -> None:
+class ServerDesk(Desk):
+    """The board is on a server of its own. `board` gives one that nobody else has opened."""
+
+    def __init__(self, database: Database, board: Callable[[], Any]) -> None:
         super().__init__(database)
-        self.options = ZookeeperOptions(hosts, f"/{uuid.uuid4()}")
+        self._board = board
 
     def make(self) -> Dispatch:
-        return TaskflowDispatch(self.database, open_board("countermand", self.options))
+        return TaskflowDispatch(self.database, self._board())
 
     def end_session(self, dispatch: Any, past: Any) -> None:
         dispatch.board.close()
 
 
-class RedisDesk(Desk):
-    def __init__(self, database: Database, hosts: str) -> None:
-        super().__init__(database)
-        self.options = redis_boards.parse_redis_url(f"redis://{hosts}?namespace={uuid.uuid4()}")
-
-    def make(self) -> Dispatch:
-        return TaskflowDispatch(self.database, redis_boards.open_board("countermand", self.options))
-
-    end_session = ZookeeperDesk.end_session
+def on_zookeeper(hosts: str) -> Callable[[], Any]:
+    return functools.partial(open_board, "countermand", ZookeeperOptions(hosts, f"/{uuid.uuid4()}"))
 
 
-class EtcdDesk(Desk):
-    def __init__(self, database: Database, hosts: str) -> None:
-        super().__init__(database)
-        self.options = etcd_boards.parse_etcd_url(f"etcd://{hosts}/{uuid.uuid4()}")
-
-    def make(self) -> Dispatch:
-        return TaskflowDispatch(self.database, etcd_boards.open_board("countermand", self.options))
-
-    end_session = ZookeeperDesk.end_session
+def on_redis(hosts: str) -> Callable[[], Any]:
+    options = redis_boards.parse_redis_url(f"redis://{hosts}?namespace={uuid.uuid4()}")
+    return functools.partial(redis_boards.open_board, "countermand", options)
 
 
-ON_SERVERS: dict[str, Any] = {"zookeeper": ZookeeperDesk, "redis": RedisDesk, "etcd": EtcdDesk}
+def on_etcd(hosts: str) -> Callable[[], Any]:
+    options = etcd_boards.parse_etcd_url(f"etcd://{hosts}/{uuid.uuid4()}")
+    return functools.partial(etcd_boards.open_board, "countermand", options)
+
+
+ON_SERVERS = {"zookeeper": on_zookeeper, "redis": on_redis, "etcd": on_etcd}
 
 
 @pytest.fixture
@@ -192,7 +187,7 @@ def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     opened = open_database(request.getfixturevalue(f"{database}_url"))
     made: Desk
     if board in ON_SERVERS:
-        made = ON_SERVERS[board](opened, request.getfixturevalue(board).hosts)
+        made = ServerDesk(opened, ON_SERVERS[board](request.getfixturevalue(board).hosts))
     else:
         made = {"sql": SqlDesk, "outside": OutsideDesk}[board](opened)
     made.open()

@@ -608,12 +608,21 @@ def test_what_a_stale_claim_writes_is_refused(database, records):
     assert (everything(database), row_of(database, job)) == before
 
 
-@pytest.mark.parametrize("lost", Lost)
-def test_lines_are_told_once_whatever_was_lost(database, records, lost):
+@pytest.fixture
+def lossy(database: Database) -> LossyDatabase:
+    return LossyDatabase(database.engine)
+
+
+@pytest.fixture
+def journal(database: Database, records: Records, lossy: LossyDatabase) -> Journal:
+    """Of a claimed job, through the lossy database."""
     job = post(records)
     (taken,) = claim(database, job)
-    lossy = LossyDatabase(database.engine)
-    journal = Journal(lossy, job, 1, taken.epoch, [Task("a")])
+    return Journal(lossy, job, 1, taken.epoch, [Task("a")])
+
+
+@pytest.mark.parametrize("lost", Lost)
+def test_lines_are_told_once_whatever_was_lost(database, lossy, journal, lost):
     for number in range(3):
         journal.note(history.LOG, message=f"line {number}")
         lossy.lose = lost
@@ -621,17 +630,12 @@ def test_lines_are_told_once_whatever_was_lost(database, records, lost):
             journal.flush()
     journal.note(history.LOG, message="line 3")
     journal.flush()
-    said = [line.message for line in history.read(database, job, kinds=[history.LOG])]
+    said = [line.message for line in history.read(database, journal.job, kinds=[history.LOG])]
     assert said == [f"line {number}" for number in range(4)]
 
 
 @pytest.mark.parametrize("lost", Lost)
-def test_a_task_is_told_as_it_is_stored_and_not_before(database, records, lost):
-    job = post(records)
-    (taken,) = claim(database, job)
-    lossy = LossyDatabase(database.engine)
-    journal = Journal(lossy, job, 1, taken.epoch, [Task("a")])
-
+def test_a_task_is_told_as_it_is_stored_and_not_before(database, records, lossy, journal, lost):
     def store() -> None:
         with journal.begin(AtomState("a", "RUNNING")):
             pass
@@ -639,12 +643,12 @@ def test_a_task_is_told_as_it_is_stored_and_not_before(database, records, lost):
     lossy.lose = lost
     with pytest.raises(Unreachable):
         store()
-    before = lines(database, job)
+    before = lines(database, journal.job)
     journal.flush()  # by whoever watches the job, before TaskFlow tries again, if it does
-    assert lines(database, job) == before
+    assert lines(database, journal.job) == before
     store()
-    assert [line.state for line in history.read(database, job, kinds=[history.TASK])] == ["running"]
-    (shown,) = records.get(job).tasks
+    assert [line.state for line in history.read(database, journal.job, kinds=[history.TASK])] == ["running"]
+    (shown,) = records.get(journal.job).tasks
     assert shown.state == "running"
 
 

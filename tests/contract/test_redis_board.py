@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import ssl
 import uuid
 from contextlib import closing, contextmanager
@@ -141,9 +140,6 @@ def test_with_a_password(caplog: pytest.LogCaptureFixture):
 def certified(tmp_path: Path) -> Iterator[Any]:
     """Starts a server with a certificate for these names."""
     require(Redis)
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed")
-
     return lambda names: tls.certified(Encrypted(), tmp_path, names)
 
 

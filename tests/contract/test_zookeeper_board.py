@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import shutil
 import time
 import uuid
 from contextlib import closing, contextmanager
@@ -120,8 +119,6 @@ def test_tls_refuses_a_certificate_for_another_name(
 
 @contextmanager
 def _tls(server: ZooKeeper, folder: Path, names: str) -> Iterator[tuple[int, str]]:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed")
     certificate, key = make_certificate(folder, names)
     with TlsProxy(server.port, certificate, key) as proxy:
         yield proxy.port, f"ca={certificate}&certfile={certificate}&keyfile={key}"

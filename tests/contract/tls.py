@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.servers.ports import LOOPBACK
+from tests.servers.required import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def make_certificate(folder: Path, names: str) -> tuple[str, str]:
     """Files of a certificate for these names, which is its own authority, and of its key."""
+    require_program("openssl")
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         [

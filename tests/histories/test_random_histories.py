@@ -19,7 +19,7 @@ from jobboard.database import Database, open_database
 from tests.histories.machine import Histories
 
 STEPS = 40
-EXAMPLES = {"sqlite": 80, "postgresql": 10}
+EXAMPLES = {"sqlite": 150, "postgresql": 15}
 
 
 @pytest.fixture

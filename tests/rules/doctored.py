@@ -154,6 +154,13 @@ def too_many_claims(scene: Scene) -> None:
     scene.change(jobs, "good", claims=8)
 
 
+def claims_under_which_it_ran_on_and_on(scene: Scene) -> None:
+    scene.change(jobs, "good", claims=9)
+    for epoch in range(2, 11):
+        scene.line("good", "state", "running", data={"epoch": epoch})
+        scene.line("good", "task", "running", task="c")
+
+
 def claims_that_were_not_counted(scene: Scene) -> None:
     scene.change(jobs, "good", claims=0)
     scene.line("good", "state", "running", data={"epoch": 2})
@@ -230,6 +237,7 @@ DOCTORED: dict[Callable[[Scene], None], str] = {
     a_posting_of_a_job_at_rest: "I7 at_rest_means_off_the_board",
     a_due_job_off_the_board: "I7 at_rest_means_off_the_board",
     too_many_claims: "I9 claims_are_bounded",
+    claims_under_which_it_ran_on_and_on: "I9 claims_are_bounded",
     claims_that_were_not_counted: "I9 claims_are_bounded",
     a_take_over_without_a_crash: "I9 claims_are_bounded",
     an_attempt_that_nobody_began: "I11 a_retry_gives_one_attempt",

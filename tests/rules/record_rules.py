@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from jobboard.models import HistoryLine
 from jobboard.states import AT_REST, ENDED, TRANSITIONS, State
@@ -168,15 +168,15 @@ def at_rest_means_off_the_board(known: Known, story: Story) -> Iterator[str]:
 def claims_are_bounded(known: Known, story: Story) -> Iterator[str]:
     """I9: claims are bounded, crashes count.
 
-    `max_claims` conductors may run it, one more may revert it, one more gives it up; and those do not count that
-    could not store that it is to be reverted.
+    `max_claims` conductors may run it, one more may revert it, one more gives it up. Of those that come after the
+    first `max_claims`, who wrote nothing does not count: he could not even store that it is to be reverted.
     """
     claims = story.record["claims"]
     since = max((line.seq for before, line in story.moves if _counts_anew(before, line)), default=0)
     told = [line for line in story.claims if line.seq > since]
-    running = sum(line.state in (State.RUNNING, State.PAUSING) for line in told)
-    in_vain = max(0, running - known.max_claims - 1)
-    if claims > known.max_claims + 2 + in_vain:
+    written = sorted([*story.path, *story.task_lines], key=lambda line: line.seq)
+    in_vain = {before.seq for before, after in pairwise(written) if is_claim(before) and is_claim(after)}
+    if claims > known.max_claims + 2 + sum(line.seq in in_vain for line in told[known.max_claims :]):
         yield f"was claimed {claims} times, of {known.max_claims} and two"
     crashed = [
         line

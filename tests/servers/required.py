@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -13,8 +14,17 @@ if TYPE_CHECKING:
 
 def require(kind: type[ServerProcess]) -> None:
     """Skip the test where that server is not installed; in CI, where it must be, fail."""
-    if kind.installed():
-        return
+    if not kind.installed():
+        _go_without(kind.missing())
+
+
+def require_program(name: str) -> None:
+    """The same for a program that is no server."""
+    if shutil.which(name) is None:
+        _go_without(f"{name} is not installed")
+
+
+def _go_without(why: str) -> NoReturn:
     if os.environ.get("CI") == "true":
-        pytest.fail(kind.missing(), pytrace=False)
-    pytest.skip(kind.missing())
+        pytest.fail(why, pytrace=False)
+    pytest.skip(why)
