@@ -5,27 +5,34 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import Final
 
 from flows.errors import FlowsError, FlowsNotFound
 
-ENTRY_POINTS = "countermand.flows"
+ENTRY_POINTS: Final = "countermand.flows"
+
+_LOADING: Final = threading.RLock()
+"""One thread at a time: a file that another has only begun to import is found in `sys.modules` already."""
 
 
 def load_flows(modules: Iterable[str]) -> None:
     """Import `modules` (names, or paths of .py files) and every entry point, so that their flows register.
 
-    The current folder is put at the end of `sys.path` first. Raises `FlowsNotFound`, `InvalidFlow`.
+    The current folder is put at the end of `sys.path` first. Raises `FlowsNotFound`, `InvalidFlow`. Blocks while
+    another thread loads flows, too.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    for point in metadata.entry_points(group=ENTRY_POINTS):
-        _import(point.module)
-    for module in modules:
-        _import(module)
+    with _LOADING:
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.append(here)
+        for point in metadata.entry_points(group=ENTRY_POINTS):
+            _import(point.module)
+        for module in modules:
+            _import(module)
 
 
 def _import(module: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -29,13 +30,41 @@ from tests.histories.model import AT_REST, ENDED, GONE, LIVE, MARKED, REFUSED, T
 from tests.rules.checker import broken_rules
 
 HOUR_S = 3600
-MOST_JOBS = 3  # so that much happens to each
+MOST_LIVING = 3  # so that much happens to each
+MOST_JOBS = 9
 RETRY_S = 1000.0  # an automatic retry is due within the hour
 
-names = st.sampled_from(["one", "two"])
+NAMES = ("one", "two")
+
+
+@dataclass(frozen=True)
+class Post:
+    """A job as it is asked for."""
+
+    flow: str
+    n: int
+    key: str | None
+    hours: int  # until it is due
+    retries: int
+    keeps: bool
+    priority: str
+
+
+posts = st.builds(
+    Post,
+    flow=st.sampled_from(FLOWS),
+    n=st.integers(0, 1),
+    key=st.sampled_from([None, None, "k", "l"]),
+    hours=st.sampled_from([0, 0, 0, 1, 2]),
+    retries=st.integers(0, 1),
+    keeps=st.booleans(),
+    priority=st.sampled_from(PRIORITIES),
+)
+
+names = st.sampled_from(NAMES)
 lost = st.sampled_from([None, None, *Lost])
 which = st.integers(0, 2)
-deeds = st.lists(st.sampled_from(["well"] * 6 + ["badly", "hear", "hand back"]), max_size=10)
+deeds = st.lists(st.sampled_from(["well"] * 6 + ["badly", "hear", "hand back"]), max_size=6)
 events = st.sampled_from(["crashes", "freezes", "begins anew", "sweeps", "mends", "purges", "sleeps"])
 requests = st.sampled_from(
     ["cancel", "cancel", "cancel all", "retry", "retry with others", *sorted(model.ANSWERS)]
@@ -60,52 +89,49 @@ class Histories(RuleBasedStateMachine):
         self.lost_leases: set[str] = set()  # owners whose jobs others may have
         self.undone: dict[tuple[str, int, str], bool] = {}  # by job, attempt and task: whether it was reverted
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(target=ids, posts=st.lists(posts, min_size=1, max_size=MOST_LIVING))
+    def begin(self, posts: list[Post]) -> Any:
+        """With something to do, since Hypothesis leaves out some of the rules in most histories."""
         with self.database.write() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(sa.delete(table))
+        ids = [self._post(post) for post in posts]
+        return multiple(*filter(None, ids))
 
     # What posters ask
 
-    @precondition(lambda self: len(self.jobs) < MOST_JOBS)
-    @rule(
-        target=ids,
-        flow=st.sampled_from(FLOWS),
-        n=st.integers(0, 1),
-        key=st.sampled_from([None, None, "k", "l"]),
-        hours=st.sampled_from([0, 0, 1, 2]),
-        retries=st.integers(0, 1),
-        keeps=st.booleans(),
-        priority=st.sampled_from(PRIORITIES),
-    )
-    def post(
-        self, flow: str, n: int, key: str | None, hours: int, retries: int, keeps: bool, priority: str
-    ) -> Any:
+    @precondition(lambda self: self._may_have_more())
+    @rule(target=ids, post=posts)
+    def post(self, post: Post) -> Any:
+        job = self._post(post)
+        return multiple() if job is None else job
+
+    def _post(self, post: Post) -> str | None:
+        """The id of the job, if it is a new one."""
         new = NewJob(
-            flow,
-            {"n": n},
-            key=key,
-            priority=priority,
-            due_at=self.database.now() + timedelta(hours=hours) if hours else None,
-            max_retries=retries,
+            post.flow,
+            {"n": post.n},
+            key=post.key,
+            priority=post.priority,
+            due_at=self.database.now() + timedelta(hours=post.hours) if post.hours else None,
+            max_retries=post.retries,
             retry_interval_s=RETRY_S,
-            max_running=1 if flow == "limited" else None,
-            on_failure="keep" if keeps else "revert",
+            max_running=1 if post.flow == "limited" else None,
+            on_failure="keep" if post.keeps else "revert",
         )
-        earlier = self._living(key)
-        if earlier is not None and (earlier.flow, earlier.arguments) != (flow, new.arguments):
+        earlier = self._living(post.key)
+        if earlier is not None and (earlier.flow, earlier.arguments) != (post.flow, new.arguments):
             self._is_refused(lambda: self.records.post([new], by="ann"), KeyInUse)
-            return multiple()
+            return None
         (posted,) = self.records.post([new], by="ann")
         if earlier is not None:
             assert (posted.id, posted.existed) == (earlier.id, True)
-            return multiple()
+            return None
         assert posted.id not in self.jobs
         assert not posted.existed
-        due_s = self.now_s + hours * HOUR_S
+        due_s = self.now_s + post.hours * HOUR_S
         self.jobs[posted.id] = model.Job(
-            posted.id, flow, {"n": n}, key, due_s, new.max_running, retries, keeps=keeps
+            posted.id, post.flow, {"n": post.n}, post.key, due_s, new.max_running, post.retries, keeps=post.keeps
         )
         return posted.id
 
@@ -117,6 +143,10 @@ class Histories(RuleBasedStateMachine):
             self._retry_with_others(job)
         else:
             self._compare(job, request, self._request(job, request))
+
+    def _may_have_more(self) -> bool:
+        living = [job for job in self.jobs.values() if job.state not in ENDED]
+        return len(living) < MOST_LIVING and len(self.jobs) < MOST_JOBS
 
     def _retry_with_others(self, job: str) -> None:
         arguments = {"n": self.now_s}
@@ -206,7 +236,24 @@ class Histories(RuleBasedStateMachine):
         """A conductor claims jobs if it has none, and goes on with one. What is lost is the last step."""
         conductor = self._conductor(name)
         if not conductor.runs:
+            if conductor.lease_ended:
+                conductor.begin_anew()
             self._claim(conductor, which + 1, None if deeds else lose)
+        self._go_on(conductor, which, deeds, lose)
+
+    @precondition(lambda self: any(conductor.runs for conductor in self.conductors.values()))
+    @rule(which=which, deeds=deeds, lose=lost)
+    def rob(self, which: int, deeds: list[str], lose: Lost | None) -> None:
+        """A conductor is frozen until another has its jobs, and then goes on with one of them: a zombie."""
+        busy = [conductor for conductor in self.conductors.values() if conductor.runs]
+        zombie = busy[which % len(busy)]
+        self._end_lease(zombie)
+        thief = next(self._conductor(name) for name in NAMES if name != zombie.name)
+        self._sweep(thief)
+        self._claim(thief, MOST_LIVING, None)
+        self._go_on(zombie, which, deeds, lose)
+
+    def _go_on(self, conductor: Conductor, which: int, deeds: list[str], lose: Lost | None) -> None:
         runs = list(conductor.runs.values())
         run = runs[which % len(runs)] if runs else None
         for number, deed in enumerate(deeds, 1):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -130,6 +133,25 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_error(
         assert str(caught.value).startswith(f"flows in {entry}: {said}")
         assert caught.value.__cause__ is not None
         assert "broken_flows" not in sys.modules
+
+
+def test_what_another_thread_is_importing_is_waited_for(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = ModuleType("gate")
+    gate.begun, gate.may_end = threading.Event(), threading.Event()
+    monkeypatch.setitem(sys.modules, "gate", gate)
+    write(here / "slow_flows.py", "import gate\ngate.begun.set()\nassert gate.may_end.wait(60)\nLOADED = True\n")
+
+    def load() -> bool:
+        load_flows(["slow_flows.py"])
+        return hasattr(sys.modules["slow_flows"], "LOADED")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(load)
+        assert gate.begun.wait(60)
+        second = pool.submit(load)
+        wait([second], 0.1)  # long enough for one that does not wait
+        gate.may_end.set()
+        assert [first.result(60), second.result(60)] == [True, True]
 
 
 def test_ctrl_c_while_importing_is_let_through(here: Path) -> None:
