@@ -9,6 +9,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
+import hypothesis
 import pytest
 
 from tests.servers import Etcd, PostgreSQL, Redis, ServerProcess, ZooKeeper
@@ -28,6 +29,9 @@ S = TypeVar("S", bound=ServerProcess)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def explore(database: Database, number: int, examples: int, *, patient: bool) ->
         database=None,
         derandomize=False,
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
+        phases=[phase for phase in settings().phases if phase is not Phase.explain],  # that takes long
         print_blob=False,
     )
     run_state_machine_as_test(seed(number)(lambda: Histories(database, patient=patient)), settings=how)
