@@ -30,7 +30,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
+# For who only wants to know whether something fails, not the shortest way to it: that may take minutes.
 hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
 
 
