@@ -111,6 +111,11 @@ def is_claim(line: HistoryLine) -> bool:
     return line.kind == history.STATE and "epoch" in (line.data or {})
 
 
+def is_request(line: HistoryLine) -> bool:
+    """Whether it tells of what someone asked for, not of what a conductor did."""
+    return line.kind == history.STATE and line.by is not None and not is_claim(line) and not is_freed(line)
+
+
 def is_freed(line: HistoryLine) -> bool:
     """Whether a claim ended of which its conductor was never told: that is no crash."""
     return line.kind == history.STATE and (line.message or "").startswith("the claim is freed")

@@ -114,6 +114,19 @@ def test_a_true_history_breaks_no_rule(scene: Scene) -> None:
     assert scene.broken(effects=None, requests=None, crashes=None, flows=None) == []
 
 
+def test_a_claim_under_which_only_a_cancel_was_asked_for_is_one_that_wrote_nothing(scene: Scene) -> None:
+    for epoch in range(2, 10):
+        scene.line("good", "state", "running", data={"epoch": epoch})
+        if epoch < 7:
+            scene.line("good", "task", "running", task="c")
+        if epoch == 7:
+            scene.line("good", "state", "cancelling", by="bob")
+    scene.change(jobs, "good", claims=9)
+    assert "I9 claims_are_bounded" not in [said.partition(":")[0] for said in scene.broken(crashes=None)]
+    scene.change(jobs, "good", claims=10)
+    assert "I9 claims_are_bounded" in [said.partition(":")[0] for said in scene.broken(crashes=None)]
+
+
 @pytest.mark.parametrize("doctor", DOCTORED, ids=lambda doctor: doctor.__name__)
 def test_a_rule_is_seen_to_fail(scene: Scene, doctor: Callable[[Scene], None]) -> None:
     doctor(scene)
