@@ -232,7 +232,7 @@ class JobRun:
     def _build(self) -> BuiltFlow:
         try:
             return self._spec.build(self.claim.arguments)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             if not isinstance(error, FlowsError):
                 LOG.exception("job %s: flow %s could not be made", self.claim.job, self.claim.flow)
             raise CannotRun(_plain_error(error)) from error

@@ -215,7 +215,8 @@ class Conductor(base.Conductor):
         except MalformedRecord as error:
             LOG.warning("set aside, though it ran: %s", error)
             self._let_go(run)
-        except Exception:
+        except BaseException:
+            # Whatever a decider raises, say: this claim is to count, or the job would come again for ever.
             LOG.exception("job %s: left for another conductor", run.claim.job)
             self._let_go(run)
         finally:

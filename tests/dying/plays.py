@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ REGISTRY = Registry()
 class Fails(Mark):
     def work(self) -> None:
         raise ValueError("boom")
+
+
+class Exits(Mark):
+    """An error that is no `Exception`, with which neither engine nor conductor ends."""
+
+    def work(self) -> None:
+        sys.exit(3)
 
 
 class FailsAtFirst(Mark):
@@ -62,6 +70,11 @@ def fails(effects: str) -> Any:
     return linear_flow.Flow("fails").add(Mark("a"), Mark("b"), Fails("c"))
 
 
+@flow("exits", registry=REGISTRY)
+def exits(effects: str) -> Any:
+    return linear_flow.Flow("exits").add(Mark("a"), Exits("b"))
+
+
 @flow("cancelled", registry=REGISTRY)
 def cancelled(effects: str) -> Any:
     return linear_flow.Flow("cancelled").add(Mark("a"), Cancels("b"), Mark("c"))
@@ -92,6 +105,7 @@ class Play:
 PLAYS = {
     "succeeds": Play(State.COMPLETED, FlowFacts(("a", "b", "c"))),
     "fails": Play(State.FAILED, FlowFacts(("a", "b", "c"))),
+    "exits": Play(State.FAILED, FlowFacts(("a", "b"))),
     "cancelled": Play(State.CANCELLED, FlowFacts(("a", "b", "c")), cancels=True),
     "tries_again": Play(State.COMPLETED, FlowFacts(("a", "b", "c"), tries=2)),
     "nested": Play(State.FAILED, FlowFacts(("a", "c", "d", "e"))),

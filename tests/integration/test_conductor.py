@@ -241,9 +241,14 @@ def ends_the_program() -> Any:
     sys.exit("wrong usage")
 
 
+def is_cancelled() -> Any:
+    raise asyncio.CancelledError("no answer")  # no `Exception`
+
+
 UNBUILDABLE: dict[str, tuple[Callable[[House], Any], str, str]] = {
     "raises": (lambda _house: no_flow(), "LookupError", "no such table"),
     "exits": (lambda _house: ends_the_program(), "SystemExit", "wrong usage"),
+    "is cancelled": (lambda _house: is_cancelled(), "CancelledError", "no answer"),
     "type": (lambda _house: "a flow", "InvalidFlow", "its function returned 'a flow': return a TaskFlow flow"),
     "inputs": (lambda house: [house.step("a", requires=["lost"])], "MissingDependencies", "lost"),
     "names": (lambda house: [house.step("a"), house.step("a")], "Duplicate", "a"),
@@ -263,6 +268,24 @@ def test_a_flow_that_cannot_be_made_fails_and_never_goes_round(house):
         assert house.row(job.id)["claims"] == 1
         house.assert_at_rest(job.id)
     assert house.calls == []
+
+
+def test_a_decider_that_ends_the_program_is_given_up(house, caplog):
+    def decide(history: Any) -> bool:
+        sys.exit("wrong usage")
+
+    def make() -> Any:
+        a, b = house.step("a"), house.step("b")
+        made = graph_flow.Flow("f").add(a, b)
+        made.link(a, b, decider=decide)
+        return made
+
+    house.flow(make)
+    job = house.run()
+    assert (job.state, job.error.type) == (S.FAILED, "TooManyClaims")
+    assert house.calls == ["execute a", "revert a"]
+    assert "SystemExit: wrong usage" in caplog.text
+    house.assert_at_rest(job.id)
 
 
 def test_a_parameter_that_a_task_provides_too_is_refused(house):

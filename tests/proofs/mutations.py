@@ -22,7 +22,7 @@ _PERSISTENCE = "tests/contract/test_persistence.py"
 _WRAPPER = "tests/unit/test_flows_wrapper.py"
 _RECONCILER = "tests/contract/test_reconciler.py"
 _HISTORIES = "tests/histories/test_random_histories.py::test_random_histories[sqlite]"
-_DEATHS = "tests/dying/test_every_commit.py::test_a_sample_of_deaths[sqlite-succeeds]"
+_DEATHS = "tests/dying/test_every_commit.py::test_a_sample_of_deaths"
 _STORM = "tests/chaos/test_chaos.py::test_a_short_storm[sqlite+sql]"
 
 MUTATIONS = [
@@ -39,7 +39,11 @@ MUTATIONS = [
         "jobboard/claims.py",
         "epoch=jobs.c.epoch + 1,",
         "epoch=jobs.c.epoch,",
-        (f"{_TAKE_OVER}::test_a_running_job_goes_on_with_the_task_in_flight[sqlite]", _DEATHS, _STORM),
+        (
+            f"{_TAKE_OVER}::test_a_running_job_goes_on_with_the_task_in_flight[sqlite]",
+            f"{_DEATHS}[sqlite-succeeds]",
+            _STORM,
+        ),
     ),
     Mutation(
         "the condition in the claim",
@@ -78,7 +82,10 @@ MUTATIONS = [
         "conductor/attempt.py",
         "state = self._journal.move(connection, _LIVE, Cause.SEAL, State.COMPLETED, **columns)",
         "connection.execute(sa.update(jobs).values(state='completed', **columns)); state = State.COMPLETED",
-        ("tests/integration/test_conductor.py::test_a_cancel_just_before_the_seal_wins[sqlite]", _DEATHS),
+        (
+            "tests/integration/test_conductor.py::test_a_cancel_just_before_the_seal_wins[sqlite]",
+            f"{_DEATHS}[sqlite-succeeds]",
+        ),
     ),
     # Cancelling and reverting
     Mutation(
@@ -86,7 +93,7 @@ MUTATIONS = [
         "flows/cancelable.py",
         "    setattr(method, _MARK, method)\n    setattr(cls, name, method)",
         "    setattr(raw, _MARK, raw)",
-        (f"{_WRAPPER}::test_it_stops_before_it_began_and_is_not_reverted[plain]", _STORM),
+        (f"{_WRAPPER}::test_it_stops_before_it_began_and_is_not_reverted[plain]", f"{_DEATHS}[sqlite-exits]"),
     ),
     Mutation(
         "the check before execute",
