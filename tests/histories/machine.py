@@ -89,24 +89,22 @@ class Histories(RuleBasedStateMachine):
         self.lost_leases: set[str] = set()  # owners whose jobs others may have
         self.undone: dict[tuple[str, int, str], bool] = {}  # by job, attempt and task: whether it was reverted
 
-    @initialize(target=ids, posts=st.lists(posts, min_size=1, max_size=MOST_LIVING))
-    def begin(self, posts: list[Post]) -> Any:
+    @initialize(target=ids, first=st.lists(posts, min_size=1, max_size=MOST_LIVING))
+    def begin(self, first: list[Post]) -> Any:
         """With something to do, since Hypothesis leaves out some of the rules in most histories."""
         with self.database.write() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(sa.delete(table))
-        ids = [self._post(post) for post in posts]
-        return multiple(*filter(None, ids))
+        return multiple(*(job for post in first for job in self._post(post)))
 
     # What posters ask
 
     @precondition(lambda self: self._may_have_more())
     @rule(target=ids, post=posts)
     def post(self, post: Post) -> Any:
-        job = self._post(post)
-        return multiple() if job is None else job
+        return multiple(*self._post(post))
 
-    def _post(self, post: Post) -> str | None:
+    def _post(self, post: Post) -> list[str]:
         """The id of the job, if it is a new one."""
         new = NewJob(
             post.flow,
@@ -122,18 +120,18 @@ class Histories(RuleBasedStateMachine):
         earlier = self._living(post.key)
         if earlier is not None and (earlier.flow, earlier.arguments) != (post.flow, new.arguments):
             self._is_refused(lambda: self.records.post([new], by="ann"), KeyInUse)
-            return None
+            return []
         (posted,) = self.records.post([new], by="ann")
         if earlier is not None:
             assert (posted.id, posted.existed) == (earlier.id, True)
-            return None
+            return []
         assert posted.id not in self.jobs
         assert not posted.existed
         due_s = self.now_s + post.hours * HOUR_S
         self.jobs[posted.id] = model.Job(
             posted.id, post.flow, {"n": post.n}, post.key, due_s, new.max_running, post.retries, keeps=post.keeps
         )
-        return posted.id
+        return [posted.id]
 
     @rule(job=ids, request=requests)
     def ask(self, job: str, request: str) -> None:
@@ -236,8 +234,7 @@ class Histories(RuleBasedStateMachine):
         """A conductor claims jobs if it has none, and goes on with one. What is lost is the last step."""
         conductor = self._conductor(name)
         if not conductor.runs:
-            if conductor.lease_ended:
-                conductor.begin_anew()
+            self._begin_anew(conductor)
             self._claim(conductor, which + 1, None if deeds else lose)
         self._go_on(conductor, which, deeds, lose)
 
@@ -267,7 +264,7 @@ class Histories(RuleBasedStateMachine):
         happens: dict[str, Callable[[], None]] = {
             "crashes": lambda: self.crashed.append(self.conductors.pop(name)),
             "freezes": lambda: self._end_lease(conductor),
-            "begins anew": conductor.begin_anew if conductor.lease_ended else lambda: None,
+            "begins anew": lambda: self._begin_anew(conductor),
             "sweeps": lambda: self._sweep(conductor),
             "mends": lambda: self._mend(conductor),
             "purges": self._purge,
@@ -323,6 +320,11 @@ class Histories(RuleBasedStateMachine):
         if name not in self.conductors:
             self.conductors[name] = Conductor(self.database.engine, name)
         return self.conductors[name]
+
+    @staticmethod
+    def _begin_anew(conductor: Conductor) -> None:
+        if conductor.lease_ended:
+            conductor.begin_anew()
 
     def _end_lease(self, conductor: Conductor) -> None:
         if not conductor.lease_ended:

@@ -159,17 +159,14 @@ def test_the_record_says_reverting_before_the_first_revert(house):
 def test_the_first_of_several_failures_is_the_jobs(house):
     met = threading.Barrier(2)
 
-    def state_of(name: str) -> str | None:
-        """Failed, or already being reverted: that takes but a moment."""
-        return {task.name: task.state for task in house.get(job).tasks}.get(name)
-
     def first(_task: Step) -> None:
         met.wait(10)
         raise ValueError("first")
 
     def second(task: Step) -> None:
         met.wait(10)
-        until(lambda: state_of("a") not in (None, "pending", "running"), what="the first failure")
+        # "failure" lasts but a moment: then it is being reverted.
+        until(lambda: house.get(job).tasks[0].state not in ("pending", "running"), what="the first failure")
         raise KeyError("second")
 
     house.flow(

@@ -90,8 +90,8 @@ def line_of_cancel(story: Story) -> int | None:
 
 
 def is_cancel(line: HistoryLine) -> bool:
-    """Whether a cancel was accepted here: it names who asked, and is no claim."""
-    return line.state in (State.CANCELLING, State.CANCELLED) and line.by is not None and not is_claim(line)
+    """Whether a cancel was accepted here."""
+    return line.state in (State.CANCELLING, State.CANCELLED) and is_request(line)
 
 
 def has_failed_revert(story: Story, attempt: int) -> bool:
