@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from kazoo import exceptions as kazoo_exceptions
 from kazoo.client import KazooClient
+from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol import paths
 from kazoo.protocol.serialization import Auth
 from kazoo.protocol.states import KazooState
@@ -51,9 +52,11 @@ def build_client(options: ZookeeperOptions) -> KazooClient:
     if options.username is not None:
         secured["auth_data"] = [("digest", f"{options.username}:{options.password}")]
         secured["default_acl"] = CREATOR_ALL_ACL
-    return KazooClient(
+    handler = _ImpatientHandler(max(1.0, options.timeout_s / 10))
+    client = KazooClient(
         hosts=options.hosts,
         timeout=options.timeout_s,
+        handler=handler,
         connection_retry=_RECONNECT,
         use_ssl=options.use_ssl,
         ca=options.ca,
@@ -65,6 +68,26 @@ def build_client(options: ZookeeperOptions) -> KazooClient:
         logger=_CLIENT_LOG,
         **secured,
     )
+    handler.client = client
+    return client
+
+
+class _ImpatientHandler(SequentialThreadingHandler):
+    """A server that just starts may accept a connection and never answer it (3.8: about one start in forty).
+
+    kazoo would wait for its answer as long as the session lasts, and then the session is over.
+    """
+
+    client: KazooClient
+
+    def __init__(self, connecting_s: float) -> None:
+        super().__init__()
+        self._connecting_s = connecting_s
+
+    def select(self, readers: Any, writers: Any, errors: Any, timeout: float | None = None) -> Any:
+        if not self.client.connected:
+            timeout = self._connecting_s if timeout is None else min(timeout, self._connecting_s)
+        return super().select(readers, writers, errors, timeout)
 
 
 def open_board(name: str, options: ZookeeperOptions, persistence: Any = None) -> ZookeeperBoard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import socket
 import time
 import uuid
 from contextlib import closing, contextmanager
@@ -22,6 +23,7 @@ from jobboard.boards.zookeeper import ZookeeperOptions, build_client, open_board
 from tests.contract.boards import expire_session
 from tests.contract.tls import TlsProxy, make_certificate
 from tests.servers import ZooKeeper
+from tests.servers.ports import LOOPBACK
 from tests.servers.required import require
 from tests.waiting import until
 
@@ -136,7 +138,7 @@ def test_a_server_that_is_not_there_is_named_without_the_secret():
 
 def test_it_comes_back_quickly_after_an_outage():
     require(ZooKeeper)
-    with ZooKeeper() as server, opened(ZookeeperOptions(server.hosts, timeout_s=30)) as board:
+    with ZooKeeper() as server, opened(ZookeeperOptions(server.hosts, timeout_s=60)) as board:
         board.claim(board.post("x"), "me")
         server.kill()
         until(lambda: not board.connected, what="the loss")
@@ -145,6 +147,22 @@ def test_it_comes_back_quickly_after_an_outage():
         server.restart()
         until(lambda: board.connected, what="the connection")
         assert board.alive  # the outage was short for this session
+        (job,) = board.iterjobs(ensure_fresh=True)
+        board.consume(job, "me")
+
+
+def test_a_server_that_accepts_and_never_answers_does_not_cost_the_session():
+    require(ZooKeeper)
+    with ZooKeeper() as server, opened(ZookeeperOptions(server.hosts, timeout_s=60)) as board:
+        board.claim(board.post("x"), "me")
+        server.kill()
+        with socket.create_server((LOOPBACK, server.port)) as silent:
+            silent.settimeout(30)
+            swallowed, _ = silent.accept()
+        with swallowed:
+            server.restart()
+            until(lambda: board.connected, timeout=30, what="another connection")
+        assert board.alive
         (job,) = board.iterjobs(ensure_fresh=True)
         board.consume(job, "me")
 
