@@ -1,0 +1,15 @@
+"""Where a system is measured: its servers, and how many jobs it may run at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """Addresses of throw-away servers. What a system does not use is empty."""
+
+    database_url: str
+    zookeeper: str = ""  # host:port
+    redis: str = ""  # redis://host:port
+    slots: int = 8
