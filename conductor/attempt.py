@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,21 +13,23 @@ from typing import Any
 import sqlalchemy as sa
 
 from conductor.outcome import RESTS, Ending
-from jobboard import removal, requests
+from jobboard import requests
 from jobboard.claims import Claim
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch
 from jobboard.errors import Fenced, Unreachable
-from jobboard.journal import Journal
+from jobboard.journal import Guess, Journal
 from jobboard.models import TaskError
 from jobboard.retry_delay import retry_delay_s
 from jobboard.schema import attempts, jobs
 from jobboard.settings import shown_duration
-from jobboard.states import UNDOING, Cause, State
+from jobboard.statements import update
+from jobboard.states import UNDOING, Cause, State, transition
 
 LOG = logging.getLogger(__name__)
 
 _LIVE = (State.RUNNING, State.PAUSING)
+_SEALED = transition(State.RUNNING, Cause.SEAL, State.COMPLETED)
 _ASK_AGAIN_S = 0.5
 _KEPT = "its results are kept: a retry goes on at the task that failed, a cancel reverts them"
 
@@ -75,26 +78,28 @@ class Attempt:
                 connection, _LIVE, cause, State.REVERTING, message=message, error=asdict(error)
             )
 
-    def complete(self, results: dict[str, Any]) -> State:
+    def complete(self, results: dict[str, Any], foresee: Callable[[], None]) -> State:
         """The seal: completes the record unless something else was accepted before. Returns its state.
 
+        `foresee` is called in the transaction that completes it, to store what the engine is to say of that.
         When the reply to the commit is lost, it asks again until it knows: to revert a job that is stored as
         completed would be worse than to wait.
         """
         while True:
             try:
-                return self._try_complete(results)
+                return self._try_complete(results, foresee)
             except Unreachable as error:
                 LOG.warning("job %s: sealing it, asking again: %s", self._claim.job, error)
                 time.sleep(_ASK_AGAIN_S)
 
-    def _try_complete(self, results: dict[str, Any]) -> State:
-        with self._journal.begin() as connection:
-            columns = self._at_rest() | {"results": results, "progress": 1.0}
+    def _try_complete(self, results: dict[str, Any], foresee: Callable[[], None]) -> State:
+        columns = self._at_rest() | {"results": results, "progress": 1.0}
+        with self._journal.begin(Guess(_SEALED, columns), ask=False) as connection:
             state = self._journal.move(connection, _LIVE, Cause.SEAL, State.COMPLETED, **columns)
             if state is State.COMPLETED:
-                self._end_attempt(connection, state)
-                self._dispatch.put_down(connection, self._claim, keep_posting=False)
+                self._journal.end_attempt(ended_at=self._database.now(), outcome=str(state))
+                self._journal.also(self._dispatch.put_down(self._claim, keep_posting=False))
+                foresee()
             return state
 
     def keep(self, error: TaskError) -> bool:
@@ -116,7 +121,7 @@ class Attempt:
             self._end_attempt(connection, state)
             if again:
                 self._go_on_later(connection)
-            self._dispatch.put_down(connection, self._claim, keep_posting=False)
+            self._journal.also(self._dispatch.put_down(self._claim, keep_posting=False))
         self._dispatch.was_put_down(self._claim, keep_posting=False)
         return True
 
@@ -130,6 +135,10 @@ class Attempt:
         """Write what the ending means for the record, and put the claim down."""
         if ending is Ending.LOST:
             raise Fenced(self._claim.job, self._claim.epoch)
+        if ending is Ending.SEALED:
+            self._journal.store()
+            self._dispatch.was_put_down(self._claim, keep_posting=False)
+            return ending
         keep = ending is Ending.SUSPENDED
         with self._journal.begin() as connection:
             if ending is Ending.REVERTED and self._claim.retries_left > 0:
@@ -145,8 +154,7 @@ class Attempt:
             else:
                 if keep:
                     self._hand_back(connection)
-            if ending is not Ending.SEALED:
-                self._dispatch.put_down(connection, self._claim, keep_posting=keep)
+            self._journal.also(self._dispatch.put_down(self._claim, keep_posting=keep))
         self._dispatch.was_put_down(self._claim, keep_posting=keep)
         return ending
 
@@ -215,28 +223,22 @@ class Attempt:
         """Write how the attempt ended, with the error that the record holds."""
         if state in (State.PENDING, State.PAUSED):
             return
+        own = {"job": self._claim.job, "number": self._claim.attempt}
         error = sa.select(jobs.c.error).where(jobs.c.id == self._claim.job).scalar_subquery()
-        connection.execute(
-            sa.update(attempts)
-            .where(attempts.c.job == self._claim.job, attempts.c.number == self._claim.attempt)
-            .values(
-                ended_at=self._database.now(),
-                outcome=str(state),
-                error=error,
-            )
-        )
+        ended = {"ended_at": self._database.now(), "outcome": str(state), "error": error}
+        update(connection, attempts, own, ended)
 
     def _remove_if_asked(self, connection: sa.Connection, state: State) -> None:
         """A job that was deleted while it ran goes when it is cancelled."""
         asked = sa.select(jobs.c.deleting).where(jobs.c.id == self._claim.job)
         if state is State.CANCELLED and connection.execute(asked).scalar_one():
-            removal.remove(connection, [self._claim.job])
+            self._journal.remove(connection)
 
     def let_go(self) -> None:
         """Free the claim of a run that broke: another conductor, or this one again, goes on with the job."""
         with self._journal.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.id == self._claim.job).values(owner=None))
-            self._dispatch.put_down(connection, self._claim, keep_posting=True)
+            self._journal.also(self._dispatch.put_down(self._claim, keep_posting=True))
         self._dispatch.was_put_down(self._claim, keep_posting=True)
 
     def give_up(self, error: TaskError) -> Ending:
@@ -253,7 +255,7 @@ class Attempt:
                 state = self._move_to_end(connection, error)
             self._end_attempt(connection, state)
             self._remove_if_asked(connection, state)
-            self._dispatch.put_down(connection, self._claim, keep_posting=False)
+            self._journal.also(self._dispatch.put_down(self._claim, keep_posting=False))
         self._dispatch.was_put_down(self._claim, keep_posting=False)
         return Ending.REVERT_FAILED if effects else Ending.REVERTED
 

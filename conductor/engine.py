@@ -1,6 +1,7 @@
 """A job's TaskFlow engine: made from the flow and what is stored of the attempt, driven step by step.
 
-All that Countermand knows of TaskFlow's engine and storage beyond its public interface is in this file.
+All that Countermand knows of TaskFlow's engine and storage beyond its public interface is in this file and in
+`conductor.lean_engine`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from typing import Any
 
-from taskflow import engines, states, task
+from taskflow import states, task
 from taskflow.engines.action_engine import compiler, completer, deciders, executor, selector
 from taskflow.patterns import linear_flow
 from taskflow.types.failure import Failure
 
 from conductor.attempt import LeftBehind
+from conductor.lean_engine import make_engine
 from conductor.seal import Seal
 from flows.binding import bind_atoms
 from flows.cancel_token import CancelToken
@@ -25,8 +27,8 @@ from flows.run_context import RunContext
 from flows.storable import storable
 from flows.structure import Structure, atoms_of, is_retry, structure_of_graph
 from jobboard import task_view
+from jobboard.job_persistence import JobPersistence
 from jobboard.models import TaskError
-from jobboard.persistence import Persistence
 from jobboard.task_view import SEAL
 
 
@@ -38,7 +40,7 @@ class JobEngine:
         spec: FlowSpec,
         built: BuiltFlow,
         flow_detail: Any,
-        persistence: Persistence,
+        persistence: JobPersistence,
         threads: futures.Executor,
         seal: Seal,
         *,
@@ -47,11 +49,11 @@ class JobEngine:
         """`keep`: when a task fails for good, what the others did stays, and nothing is reverted."""
         options: dict[str, Any] = {"executor": threads} if spec.engine == "parallel" else {}
         # defer_reverts: with it a nested retry controller that gives up never leaves outer tasks in place.
-        self._engine = engines.load(
+        self._engine = make_engine(
+            spec.engine,
             linear_flow.Flow(spec.name).add(built.flow, seal),
-            flow_detail=flow_detail,
-            backend=persistence,
-            engine=spec.engine,
+            flow_detail,
+            persistence,
             defer_reverts=True,
             **options,
         )
@@ -62,9 +64,12 @@ class JobEngine:
         if keep:
             runtime._completer = _KeepingCompleter(runtime)  # noqa: SLF001
         self._storage = self._engine.storage
+        self._connection = persistence.get_connection()
+        self._flow_detail = flow_detail
         self._storage.inject(built.values, transient=True)
         self._atoms = atoms_of(self._engine.compilation.execution_graph)
         self._in_flight = _in_flight(flow_detail)
+        self._goes_on = any(detail.state in (states.RUNNING, states.REVERTING) for detail in flow_detail)
         self._started: set[str] = set()  # tasks whose execute was called in this run
 
     @property
@@ -127,6 +132,8 @@ class JobEngine:
     def prepare(self, *, check: bool) -> None:
         """Store what is not stored yet. With `check`, raise `MissingDependencies` for inputs no one provides."""
         self._engine.prepare()
+        if self._goes_on:
+            self._connection.store()  # without another word of TaskFlow's: is the claim still ours?
         if check:
             self._engine.validate()
 
@@ -184,12 +191,21 @@ class JobEngine:
         """
         run = self._engine.run_iter()
         try:
-            next(run)
+            state = next(run)
             while True:
+                if state == states.WAITING:
+                    self._connection.flush()  # nothing has begun that it was stored with
                 yield
-                run.send(suspend())
+                state = run.send(suspend())
         except StopIteration:
             return
+
+    def foresee_success(self) -> None:
+        """Have stored, with the record that is completed, what is to be stored of the seal and the flow."""
+        flow, seal = self._flow_detail.copy(), self._flow_detail.find(self._storage.get_atom_uuid(SEAL)).copy()
+        flow.state = states.SUCCESS
+        seal.put(states.SUCCESS, None)
+        self._connection.foresee(flow, seal)
 
     def results(self) -> dict[str, Any]:
         """What the tasks provide, by name."""

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-import sqlalchemy as sa
 from taskflow import exceptions
 from taskflow.persistence import models
 
@@ -32,12 +31,11 @@ from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch
 from jobboard.errors import Fenced, Unreachable
 from jobboard.faults import said_of
+from jobboard.job_persistence import JobPersistence
 from jobboard.journal import Journal
 from jobboard.models import Task, TaskError
-from jobboard.persistence import Persistence
 from jobboard.removal import logbook_of
 from jobboard.requests import FLOW_CHANGED
-from jobboard.schema import attempts
 from jobboard.settings import Settings, shown_duration
 from jobboard.states import UNDOING, Cause, State
 
@@ -80,7 +78,7 @@ class JobRun:
         self._suspend = threading.Event()  # the conductor ends
         self._pause = threading.Event()  # someone asked for it
         self._pool = TaskPool(tools.threads)
-        self._persistence = Persistence(database=tools.database, journal=self.journal)
+        self._persistence = JobPersistence(tools.database, self.journal)
         self._flow_detail = claim.flow_detail
         self._delivered_at: datetime | None = None  # when a cancel raised the flag
         # What the record has been told already.
@@ -247,7 +245,7 @@ class JobRun:
                 detail,
                 self._persistence,
                 self._pool,
-                Seal(lambda: self.attempt.complete(engine.results())),
+                Seal(lambda: self.attempt.complete(engine.results(), engine.foresee_success)),
                 keep=keep,
             )
             self._check_structure(engine)
@@ -285,7 +283,7 @@ class JobRun:
             )
 
     def _begin_attempt(self, engine: JobEngine, detail: Any) -> None:
-        """Have the attempt's logbook and flow detail stored with the engine's first write."""
+        """Have the attempt's logbook and flow detail stored with the first task that begins."""
         structure = engine.structure
         book = models.LogBook(self.claim.job, logbook_of(self.claim.job))
         self.journal.set_tasks(
@@ -293,16 +291,13 @@ class JobRun:
             for info in structure.tasks
             if info.name != task_view.SEAL
         )
-        change = (
-            sa.update(attempts)
-            .where(attempts.c.job == self.claim.job, attempts.c.number == self.claim.attempt)
-            .values(
-                flow_detail=detail.uuid,
-                fingerprint=structure.fingerprint,
-                started_at=self._tools.database.now(),
-            )
+        self._persistence.get_connection().save_later(
+            book,
+            detail,
+            flow_detail=detail.uuid,
+            fingerprint=structure.fingerprint,
+            started_at=self._tools.database.now(),
         )
-        self._persistence.get_connection().save_later(book, change)
         self._flow_detail = detail.uuid
 
     def _context(self, engine: JobEngine, secrets: Secrets) -> RunContext:
@@ -329,6 +324,7 @@ class JobRun:
             if self.journal.lost:
                 raise Fenced(self.claim.job, self.claim.epoch) from error
             if isinstance(error, exceptions.StorageFailure):
+                engine.forget_unstarted()
                 raise
             self._stuck_because = error
             # TaskFlow raises a task's failure again after reverting it: what it stored is what counts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -31,3 +32,7 @@ class Seal(task.Task):
 
     def revert(self, *_args: Any, **_kwargs: Any) -> None:
         """Nothing is to be undone: a seal that did not hold changed nothing."""
+
+
+for _method in (Seal.execute, Seal.revert):  # kept: TaskFlow would work it out several times for each job
+    _method.__signature__ = inspect.signature(_method)  # type: ignore[attr-defined]

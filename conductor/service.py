@@ -15,6 +15,7 @@ from taskflow.conductors import base
 from conductor.job_log import JobLogHandler
 from conductor.lease_guard import LeaseGuard
 from conductor.outcome import Ending
+from conductor.pace import Pace
 from conductor.retention import Retention
 from conductor.run import JobRun, Tools
 from conductor.unresponsive import Unresponsive
@@ -61,6 +62,7 @@ class Conductor(base.Conductor):
         self._settings = settings
         self._names = [spec.name for spec in registry]
         self._runs: set[JobRun] = set()  # changed only under the lock
+        self._pace = Pace(slots)  # changed only under the lock
         self._runs_lock = threading.Lock()
         self._stranded: queue.SimpleQueue[JobRun] = queue.SimpleQueue()  # broke off, and still hold their claims
         self._mend_at_s = 0.0
@@ -145,7 +147,7 @@ class Conductor(base.Conductor):
         while not self._stopping.is_set():
             self._wake.clear()
             runs = len(self._runs)  # asked first: what a run gives back is then among the claims
-            room = self._slots - runs
+            room = self._pace.room(runs)
             room = room if left is None else min(room, left)
             claims = self._claim(room)
             if claims is None:
@@ -205,7 +207,7 @@ class Conductor(base.Conductor):
         return _POLL_S if due_s is None else min(_POLL_S, max(0.0, due_s))
 
     def _run_job(self, run: JobRun) -> Ending:
-        ending = Ending.LOST
+        ending, began_s = Ending.LOST, time.monotonic()
         try:
             ending = run.run()
             LOG.info("job %s: %s", run.claim.job, ending.value)
@@ -222,6 +224,7 @@ class Conductor(base.Conductor):
         finally:
             with self._runs_lock:
                 self._runs.remove(run)
+                self._pace.note(time.monotonic() - began_s)
             self._wake.set()
         return ending
 

@@ -303,13 +303,13 @@ def _wrap(cls: type[CancelableTask], name: str, around: Around) -> None:
     def method(self: CancelableTask, *args: Any, **kwargs: Any) -> Any:
         return around(self, functools.partial(raw.__get__(self, type(self)), *args, **kwargs), kwargs)
 
+    signature = inspect.signature(function)
     if isinstance(raw, staticmethod):
         # TaskFlow reads the bound signature: without one more parameter it would take the first for `self`.
-        signature = inspect.signature(function)
         me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-        method.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[me, *signature.parameters.values()]
-        )
+        signature = signature.replace(parameters=[me, *signature.parameters.values()])
+    # Kept: it would be worked out several times for each task of each job.
+    method.__signature__ = signature  # type: ignore[attr-defined]
     setattr(method, _MARK, method)
     setattr(cls, name, method)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +15,8 @@ from jobboard.database import Database
 from jobboard.faults import CLAIMABLE, Faults, faults_of, mended
 from jobboard.history import NewLine
 from jobboard.models import Task
-from jobboard.schema import Row, attempts, jobs
+from jobboard.schema import Row, Values, attempts, jobs
+from jobboard.statements import Prepared, Script
 from jobboard.states import State
 
 
@@ -68,34 +71,67 @@ def take(
     Records at rest, or that have another posting by now, are left out: their postings are to be removed. A
     record that is malformed is given with its `faults`, for its conductor to bring it to rest.
     """
-    mine = sa.and_(jobs.c.posting.in_(postings), CLAIMABLE)
-    before = {
-        row["id"]: row for row in connection.execute(sa.select(jobs).where(mine).with_for_update()).mappings()
-    }
-    if not before:
+    mine = sa.select(jobs).where(jobs.c.posting.in_(postings), CLAIMABLE).with_for_update()
+    order = {posting: index for index, posting in enumerate(postings)}
+    rows = sorted(connection.execute(mine).mappings(), key=lambda row: order[row["posting"]])
+    return give(connection, database, owner, rows, handles)
+
+
+def give(
+    connection: sa.Connection,
+    database: Database,
+    owner: Owner,
+    rows: Sequence[Row],
+    handles: Mapping[str, Any],
+) -> list[Claim]:
+    """The same for records that are `CLAIMABLE`, and locked by the caller's transaction. In their order."""
+    if not rows:
         return []
     now = database.now()
-    taken = (
-        sa.update(jobs)
-        .where(mine, jobs.c.id.in_(list(before)))
-        .values(
-            state=sa.case((jobs.c.state == str(State.PENDING), str(State.RUNNING)), else_=jobs.c.state),
-            epoch=jobs.c.epoch + 1,
-            claims=jobs.c.claims + 1,
-            begun=True,
-            owner=owner.id,
-            conductor=owner.name,
-            started_at=sa.func.coalesce(jobs.c.started_at, now),
-        )
-        .returning(jobs)
-    )
-    rows = connection.execute(taken).mappings().all()
-    details = _attempts(connection, rows)
-    history.append(connection, [_line(before[row["id"]], row, owner, now) for row in rows])
-    signals.notify(connection, signals.Channel.CHANGE)
-    order = {posting: index for index, posting in enumerate(postings)}
-    claims = [_claim(row, before[row["id"]], details.get(row["id"]), handles.get(row["posting"])) for row in rows]
-    return sorted(claims, key=lambda claim: order[claim.posting])
+    given = {f"id_{number}": row["id"] for number, row in enumerate(rows)}
+    given |= {"owner": owner.id, "conductor": owner.name, "now": now}
+    raised = {row.id: row.epoch for row in _give(len(rows)).run(connection, given)}
+    after = [_claimed(row, owner, now) | {"epoch": raised[row["id"]]} for row in rows]
+    details = _attempts(connection, after)
+    script = Script()
+    history.add(script, [_line(*pair, owner, now) for pair in zip(rows, after, strict=True)])
+    signals.add_notify(script, connection, signals.Channel.CHANGE)
+    script.run(connection)
+    return [
+        _claim(stored, before, details.get(stored["id"]), handles.get(stored["posting"]))
+        for before, stored in zip(rows, after, strict=True)
+    ]
+
+
+@functools.cache
+def _give(count: int) -> Prepared:
+    """Gives so many records to a conductor; their epochs from then on."""
+    ids: list[sa.BindParameter[str]] = [sa.bindparam(f"id_{number}") for number in range(count)]
+    given = sa.update(jobs).where(jobs.c.id.in_(ids))
+    now = sa.bindparam("now", type_=jobs.c.started_at.type)
+    new = {
+        "state": sa.case((jobs.c.state == str(State.PENDING), str(State.RUNNING)), else_=jobs.c.state),
+        "epoch": jobs.c.epoch + 1,
+        "claims": jobs.c.claims + 1,
+        "begun": sa.true(),
+        "owner": sa.bindparam("owner"),
+        "conductor": sa.bindparam("conductor"),
+        "started_at": sa.func.coalesce(jobs.c.started_at, now),
+    }
+    return Prepared(given.values(new).returning(jobs.c.id, jobs.c.epoch))
+
+
+def _claimed(row: Row, owner: Owner, now: datetime) -> Values:
+    """What a record becomes by the claim, but for its epoch."""
+    return {
+        **row,
+        "state": str(State.RUNNING) if row["state"] == State.PENDING else row["state"],
+        "claims": row["claims"] + 1,
+        "begun": True,
+        "owner": owner.id,
+        "conductor": owner.name,
+        "started_at": now if row["started_at"] is None else row["started_at"],
+    }
 
 
 def _attempts(connection: sa.Connection, rows: Iterable[Row]) -> dict[str, sa.RowMapping]:

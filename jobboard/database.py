@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,7 @@ _RESERVED = 3
 _BUSY_S = 30.0
 # Who stops in the middle of a transaction, frozen or cut off, keeps its locks no longer: others wait for them.
 _IDLE_MS = 5_000
+_IDLE_S = 1.0  # a connection that was not in use for so long may have been cut meanwhile
 _CLOCK_AGE_S = 60.0
 
 
@@ -50,6 +52,9 @@ class Database:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        # The same connections:
+        self._writing = engine.execution_options(countermand_write=True)
+        self._retrying = self._writing.execution_options(countermand_ask=False)
         self.dialect = engine.dialect.name
         # SQLite has one writer at a time. Waiting for it here, in turn, beats its busy-wait in each thread.
         self._writer: contextlib.AbstractContextManager[Any] = (
@@ -79,15 +84,16 @@ class Database:
         return without_password(self.engine.url.render_as_string(hide_password=True))
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, ask: bool = True) -> Iterator[sa.Connection]:
         """A transaction that writes: committed at the end of the block, rolled back on an exception.
 
-        Blocks while another writes on SQLite (30 s at most). Raises `Unreachable`.
+        Blocks while another writes on SQLite (30 s at most). Raises `Unreachable`. `ask`: whether the connection
+        holds still is asked first; for who tries again anyway it need not be, if it was in use just now.
         """
         with (
             self._writer,
             self._reached(),
-            self.engine.connect().execution_options(countermand_write=True) as connection,
+            (self._writing if ask else self._retrying).connect() as connection,
             connection.begin(),
         ):
             yield connection
@@ -218,7 +224,6 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
         url.set(drivername="postgresql+psycopg2"),
         connect_args=_POSTGRESQL,
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
         hide_parameters=True,  # errors and logs show statements, and not what is stored
         pool_size=size,
         max_overflow=overflow,
@@ -226,7 +231,30 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
         json_deserializer=read_json,
     )
     sa.event.listen(engine, "connect", _prepare_postgresql)
+    _ask_connections(engine)
     return engine
+
+
+def _ask_connections(engine: sa.Engine) -> None:
+    """As `pool_pre_ping`, but not for those who need no answer: that costs as much as a statement."""
+
+    def rest(_connection: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    def ask(connection: sa.Connection) -> None:
+        idle_since = connection.info.get("idle_since")
+        if idle_since is None:
+            return  # it is new
+        wanted = connection.get_execution_options().get("countermand_ask", True)
+        if wanted or time.monotonic() - idle_since > _IDLE_S:
+            held: Any = connection.connection.dbapi_connection
+            try:
+                engine.dialect.do_ping(held)
+            except engine.dialect.loaded_dbapi.Error as error:
+                connection.invalidate(error)  # what comes next is done on a new one
+
+    sa.event.listen(engine, "checkin", rest)
+    sa.event.listen(engine, "engine_connect", ask)
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -15,9 +16,21 @@ import sqlalchemy as sa
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE
 from jobboard.schema import WAITING, jobs
+from jobboard.statements import Prepared
 from jobboard.states import State
 
 _LOCK = 0x636F756E7466  # PostgreSQL's advisory lock: one feeder counts at a time
+
+
+_LOCKED: Final = sa.select(sa.func.pg_advisory_xact_lock(_LOCK))
+_IS_DUE: Final = sa.and_(WAITING, CLAIMABLE, jobs.c.due_at <= sa.bindparam("now", type_=jobs.c.due_at.type))
+_ANY_DUE: Final = Prepared(sa.select(sa.exists().where(_IS_DUE)))
+_DUE: Final = (
+    sa.select(jobs.c.id, jobs.c.flow, jobs.c.state, jobs.c.max_running)
+    .where(_IS_DUE)
+    .order_by(jobs.c.priority, jobs.c.due_at, jobs.c.id)
+    .with_for_update(skip_locked=True)
+)
 
 
 def take_due(connection: sa.Connection, database: Database, limit: int) -> list[sa.RowMapping]:
@@ -26,9 +39,11 @@ def take_due(connection: sa.Connection, database: Database, limit: int) -> list[
     Returns them as they are now. The caller puts them on the board. A flow's `max_running` counts all its
     jobs that have a posting.
     """
-    if database.dialect == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     now = database.now()
+    if database.dialect == "postgresql":
+        if not _ANY_DUE.run(connection, {"now": now}).scalar():
+            return []  # without waiting for who feeds just now
+        connection.execute(_LOCKED)
     chosen: list[str] = []
     full: set[str] = set()  # flows without room: their jobs must not hold those of others back
     while len(chosen) < limit:
@@ -55,15 +70,11 @@ def next_due(database: Database) -> float | None:
 
 
 def _due(connection: sa.Connection, now: datetime, limit: int, full: set[str]) -> Sequence[sa.RowMapping]:
-    held_back = sa.and_(jobs.c.flow.in_(full), jobs.c.max_running.is_not(None), jobs.c.state == str(State.PENDING))
-    due = (
-        sa.select(jobs.c.id, jobs.c.flow, jobs.c.state, jobs.c.max_running)
-        .where(WAITING, CLAIMABLE, jobs.c.due_at <= now, ~held_back)
-        .order_by(jobs.c.priority, jobs.c.due_at, jobs.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(due).mappings().all()
+    due = _DUE.limit(limit)
+    if full:
+        limited = sa.and_(jobs.c.max_running.is_not(None), jobs.c.state == str(State.PENDING))
+        due = due.where(~sa.and_(jobs.c.flow.in_(full), limited))
+    return connection.execute(due, {"now": now}).mappings().all()
 
 
 def _choose(connection: sa.Connection, rows: Sequence[sa.RowMapping], full: set[str]) -> list[str]:

@@ -1,8 +1,8 @@
 """The journal of one claimed job: everything that its conductor writes about it goes through here.
 
 Each transaction begins with one UPDATE of the record that holds only while the claim's epoch stands, so a
-conductor that lost its claim writes nothing. The same UPDATE carries what people see of the job's tasks,
-and the same transaction its new lines of history: neither costs a transaction of its own.
+conductor that lost its claim writes nothing. The same UPDATE carries what people see of the job's tasks, and the
+same transaction its new lines of history and whatever else has gathered: none costs a transaction of its own.
 """
 
 from __future__ import annotations
@@ -10,41 +10,80 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from jobboard import history, signals, task_view
+from jobboard import history, removal, signals, task_view
 from jobboard.database import Database
 from jobboard.errors import Fenced, Unreachable
 from jobboard.faults import state_of
 from jobboard.history import NewLine
 from jobboard.models import Task
-from jobboard.schema import jobs
-from jobboard.states import Cause, State, transition
+from jobboard.schema import Values, attempts, jobs
+from jobboard.statements import Script, add_update, update
+from jobboard.states import Cause, State, Transition, transition
 from jobboard.task_view import AtomState, TaskView
+from jobboard.taskflow_rows import TaskflowRows
 
-Observed = tuple[AtomState, datetime]
+
+@dataclass
+class _Gathered:
+    """What is to be written with the next transaction."""
+
+    columns: Values = field(default_factory=dict)  # of the record
+    attempt: Values = field(default_factory=dict)  # of the attempt's row
+    rows: TaskflowRows = field(default_factory=TaskflowRows)
+    lines: list[NewLine] = field(default_factory=list)
+    tasks: bool = False  # what people see of the tasks has changed
+
+    def __bool__(self) -> bool:
+        return bool(self.columns or self.attempt or self.rows or self.lines or self.tasks)
+
+    def before(self, later: _Gathered) -> _Gathered:
+        """This, and what has gathered later."""
+        return _Gathered(
+            {**self.columns, **later.columns},
+            {**self.attempt, **later.attempt},
+            self.rows.before(later.rows),
+            [*self.lines, *later.lines],
+            self.tasks or later.tasks,
+        )
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The move that a transaction makes if nobody asked for anything else: tried in the fence's UPDATE."""
+
+    edge: Transition
+    columns: Values
 
 
 class Journal:
-    """Fenced writes for one claim of one job. Thread-safe."""
+    """Fenced writes for one claim of one job. Thread-safe.
+
+    What gathers is written by whichever transaction comes next, as one: none of it is stored, or seen, without
+    the rest. When that fails it gathers on. `store` says that it must be written before anything else happens.
+    """
 
     def __init__(self, database: Database, job: str, attempt: int, epoch: int, tasks: Iterable[Task]) -> None:
         self._database = database
         self.job = job
         self.attempt = attempt
         self.epoch = epoch
-        self._turn = threading.Lock()  # one transaction at a time: what is taken in later is written later
-        self._lock = threading.Lock()  # guards what is below
+        self._turn = threading.RLock()  # one transaction at a time: what gathered later is written later
+        self._lock = threading.Lock()  # guards the two below
         given = tuple(tasks)
         self._view = TaskView(given)
-        self._columns: dict[str, Any] = {}  # of the record, to be written with the next transaction
-        self._lines: list[NewLine] = []
-        self._dirty = any(task.not_responding for task in given)  # the view has forgotten that
+        self._gathered = _Gathered(tasks=any(task.not_responding for task in given))  # the view has forgotten that
         self._unsure = False  # a reply was lost: lines that are to be written may be stored
-        self._moments: dict[tuple[str, str | None], datetime] = {}  # when storing an atom's state was first tried
+        # Of the transaction that runs:
+        self._state: Any = None  # the record's, as it was found or made
+        self._here = _Gathered()  # what is written by it, or not at all
+        self._script = Script()  # what is run at its end
+        self._removed = False
         self.lost = False  # someone else has the job, or is to have it: nothing is written any more
 
     @property
@@ -54,40 +93,40 @@ class Journal:
             return tuple(self._view)
 
     @contextmanager
-    def begin(self, atom: AtomState | None = None) -> Iterator[sa.Connection]:
+    def begin(self, guess: Guess | None = None, *, ask: bool = True) -> Iterator[sa.Connection]:
         """A transaction for the job; `Fenced`, and nothing is written, if the claim has passed on.
 
-        `atom` is what it stores of one: that is seen, and told in the history, only together with it.
+        `ask`: as for `Database.write`.
         """
-        with self._turn, self._transaction(atom) as connection:
-            yield connection
+        with self._turn:
+            if self.lost:
+                raise Fenced(self.job, self.epoch)
+            gathered = self._take()
+            self._here, self._script, self._removed = _Gathered(), Script(), False
+            try:
+                with self._database.write(ask=ask) as connection:
+                    self._fence(connection, gathered.columns, guess)
+                    yield connection
+                    if not self._removed:
+                        self._write(connection, gathered.before(self._here))
+            except BaseException as error:
+                self._unsure |= isinstance(error, Unreachable)
+                self._give_back(gathered)
+                raise
+            self._unsure = False
 
-    @contextmanager
-    def _transaction(self, atom: AtomState | None = None) -> Iterator[sa.Connection]:
-        if self.lost:
-            raise Fenced(self.job, self.epoch)
-        observed = self._observed(atom) if atom is not None else None
-        columns, lines, shown, told = self._take(observed)
-        try:
-            with self._database.write() as connection:
-                self._fence(connection, columns | shown)
-                new = [*lines, *told]
-                history.append(connection, history.missing(connection, new) if self._unsure else new)
-                yield connection
-        except BaseException as error:
-            self._unsure |= isinstance(error, Unreachable)
-            self._give_back(columns, lines)
-            raise
-        if observed is not None:
-            self._stored(observed)
-        self._unsure = bool(self._moments)
+    def store(self, *, ask: bool = True) -> None:
+        """Write what has gathered, if anything has: it must be stored before what comes next."""
+        with self._turn:
+            if self._gathered:
+                with self.begin(ask=ask):
+                    pass
 
     def flush(self) -> None:
-        """Write what has gathered, if anything has, and if no one else writes for the job just now."""
-        if self._dirty and self._turn.acquire(blocking=False):
+        """The same, if no one else writes for the job just now."""
+        if self._gathered and self._turn.acquire(blocking=False):
             try:
-                with self._transaction():
-                    pass
+                self.store()
             finally:
                 self._turn.release()
 
@@ -95,20 +134,32 @@ class Journal:
         """Begin with these tasks, all of them as given."""
         with self._lock:
             self._view = TaskView(tasks)
-            self._dirty = True
+            self._gathered.tasks = True
+
+    def put(self, rows: TaskflowRows, observed: Iterable[AtomState] = (), **attempt: Any) -> None:
+        """Take in rows of TaskFlow's, and columns of the attempt, that are to be stored together.
+
+        `observed` is what they store of atoms, for people to see with them.
+        """
+        at = self._database.now()
+        with self._lock:
+            self._gathered.rows = self._gathered.rows.before(rows)
+            self._gathered.attempt.update(attempt)
+            for atom in observed:
+                self._observe(atom, at)
 
     def report(self, task: str, progress: float, detail: dict[str, Any] | None) -> None:
-        """Take in a task's own report on its progress. Stored by the next transaction or flush."""
+        """Take in a task's own report on its progress."""
         with self._lock:
-            self._dirty |= self._view.report(task, progress, detail)
+            self._gathered.tasks |= self._view.report(task, progress, detail)
 
     def mark_not_responding(self, task: str, since: datetime, stack: str, message: str) -> bool:
         """A task runs on though it was asked to stop at `since`; `message` is for the history.
 
-        Stored by the next transaction or flush, and shown until the task's state changes. Whether it is new.
+        Shown until the task's state changes. Whether it is new.
         """
         with self._lock:
-            self._dirty = True
+            self._gathered.tasks = True
             new = self._view.mark_not_responding(task, since.isoformat(timespec="microseconds"), stack)
         if new:
             self.note(
@@ -117,17 +168,17 @@ class Journal:
         return new
 
     def note(self, kind: str, **fields: Any) -> None:
-        """Add a line to the history, with the next transaction."""
-        line = NewLine(self.job, self.attempt, self._database.now(), kind, **fields)
+        """Add a line to the history."""
+        line = self._line(self._database.now(), kind, **fields)
         with self._lock:
-            self._lines.append(line)
-            self._dirty = True
+            self._gathered.lines.append(line)
 
     def set_columns(self, **columns: Any) -> None:
-        """Write these columns of the record with the next transaction."""
+        """Write these columns of the record."""
         with self._lock:
-            self._columns.update(columns)
-            self._dirty = True
+            self._gathered.columns.update(columns)
+
+    # In a transaction
 
     def move(
         self,
@@ -145,81 +196,87 @@ class Journal:
         Returns the state it is in afterwards: `target`, or where another request has put it. Raises
         `MalformedRecord` if that is none.
         """
-        stored = connection.execute(sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id == self.job)).mappings()
-        current = state_of(stored.one())
+        current = state_of({"id": self.job, "state": self._state})
         if current not in sources:
             return current
-        edge = transition(current, cause, target)
-        # The fence's UPDATE has locked the row, so what was read still stands; the condition says so, too.
-        unchanged = sa.and_(jobs.c.id == self.job, jobs.c.epoch == self.epoch, jobs.c.state == str(current))
-        change = sa.update(jobs).where(unchanged).values(state=str(target), **columns)
-        if connection.execute(change).rowcount != 1:
+        # The fence's UPDATE has locked the row, so what it found still stands; the condition says so, too.
+        unchanged = {"id": self.job, "epoch": self.epoch, "state": str(current)}
+        if update(connection, jobs, unchanged, {"state": str(target), **columns}).rowcount != 1:
             raise Fenced(self.job, self.epoch)
-        line = NewLine(
-            self.job,
-            self.attempt,
-            self._database.now(),
-            history.STATE,
-            state=str(target),
-            by=by,
-            message=message or edge.reason,
-        )
-        history.append(connection, [line])
-        signals.notify(connection, signals.Channel.CHANGE)
+        self._has_moved(connection, transition(current, cause, target), message, by)
         return target
 
-    def _take(
-        self, observed: Observed | None
-    ) -> tuple[dict[str, Any], list[NewLine], dict[str, Any], list[NewLine]]:
-        """Columns and lines that have gathered; columns of the tasks as then seen, and the line that says so."""
+    def put_here(self, rows: TaskflowRows) -> None:
+        """Write these rows in the caller's transaction, or not at all."""
+        self._here.rows = self._here.rows.before(rows)
+
+    def end_attempt(self, **columns: Any) -> None:
+        """Write these columns of the attempt in the caller's transaction, or not at all."""
+        self._here.attempt.update(columns)
+
+    def also(self, script: Script) -> None:
+        """Run this at the end of the caller's transaction."""
+        self._script.extend(script)
+
+    def remove(self, connection: sa.Connection) -> None:
+        """Remove the job with everything that is stored for it, and with what was to be."""
+        removal.remove(connection, [self.job])
+        self._removed = True
+
+    def _take(self) -> _Gathered:
         with self._lock:
-            columns, lines, shown = self._columns, self._lines, {}
-            view = self._view if observed is None else self._view.copy()
-            told = [] if observed is None else self._told(view, observed)
-            # An atom that may be stored or not is stored again, or someone else takes over: until then what people
-            # see of the tasks stays as it was stored with it.
-            in_doubt = observed is None and self._moments
-            if (self._dirty and not in_doubt) or told:
-                shown = {"tasks": task_view.to_json(view), "progress": view.progress}
-                self._dirty = False
-            self._columns, self._lines = {}, []
-            return columns, lines, shown, told
+            gathered, self._gathered = self._gathered, _Gathered()
+            if gathered.tasks:
+                gathered.columns |= {"tasks": task_view.to_json(self._view), "progress": self._view.progress}
+            return gathered
 
-    def _told(self, view: TaskView, observed: Observed) -> list[NewLine]:
-        """Put what was observed into `view`; the line of history that says what has changed, if anything has."""
-        task, at = _put_into(view, observed), observed[1]
-        if task is None:
-            return []
-        said = _said_of(task)
-        return [NewLine(self.job, self.attempt, at, history.TASK, task=task.name, state=task.state, message=said)]
-
-    def _observed(self, atom: AtomState) -> Observed:
-        """It is the same moment however often this is tried: by that a line is known that is stored already."""
-        return atom, self._moments.setdefault((atom.name, atom.state), self._database.now())
-
-    def _stored(self, observed: Observed) -> None:
-        atom, _at = observed
+    def _give_back(self, gathered: _Gathered) -> None:
         with self._lock:
-            _put_into(self._view, observed)
-        del self._moments[atom.name, atom.state]
+            self._gathered = gathered.before(self._gathered)
 
-    def _give_back(self, columns: dict[str, Any], lines: list[NewLine]) -> None:
-        with self._lock:
-            self._columns = {**columns, **self._columns}
-            self._lines = [*lines, *self._lines]
-            self._dirty = True
-
-    def _fence(self, connection: sa.Connection, columns: dict[str, Any]) -> None:
-        own = sa.and_(jobs.c.id == self.job, jobs.c.epoch == self.epoch)
-        changed = connection.execute(sa.update(jobs).where(own).values(columns or {"epoch": self.epoch}))
-        if changed.rowcount != 1:
+    def _fence(self, connection: sa.Connection, columns: Values, guess: Guess | None) -> None:
+        """From here on the record is locked: no one else changes it before this transaction ends."""
+        own = {"id": self.job, "epoch": self.epoch}
+        if guess is not None:
+            source, moved = str(guess.edge.source), {"state": str(guess.edge.target), **guess.columns}
+            if update(connection, jobs, own | {"state": source}, columns | moved).rowcount == 1:
+                self._has_moved(connection, guess.edge)
+                return
+        row = update(connection, jobs, own, columns or {"epoch": self.epoch}, returning="state").first()
+        if row is None:
             self.lost = True
             raise Fenced(self.job, self.epoch)
+        self._state = row.state
 
+    def _has_moved(
+        self, connection: sa.Connection, edge: Transition, message: str | None = None, by: str | None = None
+    ) -> None:
+        self._state = str(edge.target)
+        said = message or edge.reason
+        line = self._line(self._database.now(), history.STATE, state=str(edge.target), by=by, message=said)
+        self._here.lines.append(line)
+        signals.add_notify(self._script, connection, signals.Channel.CHANGE)
 
-def _put_into(view: TaskView, observed: Observed) -> Task | None:
-    atom, at = observed
-    return view.observe(*atom, at.isoformat(timespec="microseconds"))
+    def _write(self, connection: sa.Connection, gathered: _Gathered) -> None:
+        script = Script()
+        if gathered.attempt:
+            own = {"job": self.job, "number": self.attempt}
+            add_update(script, attempts, own, gathered.attempt)
+        gathered.rows.write(script)
+        lines = gathered.lines
+        history.add(script, history.missing(connection, lines) if self._unsure else lines)
+        script.extend(self._script)
+        script.run(connection)
+
+    def _observe(self, atom: AtomState, at: datetime) -> None:
+        task = self._view.observe(*atom, at.isoformat(timespec="microseconds"))
+        if task is not None:
+            line = self._line(at, history.TASK, task=task.name, state=task.state, message=_said_of(task))
+            self._gathered.lines.append(line)
+            self._gathered.tasks = True
+
+    def _line(self, at: datetime, kind: str, **fields: Any) -> NewLine:
+        return NewLine(self.job, self.attempt, at, kind, **fields)
 
 
 def _said_of(task: Task) -> str | None:

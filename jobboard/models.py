@@ -140,3 +140,8 @@ class ConductorRow:
     seen_at: datetime
     alive: bool
     jobs: tuple[str, ...]
+
+    @property
+    def busy(self) -> int:
+        """How many slots are: of the jobs that it has, some may wait for one."""
+        return min(len(self.jobs), self.slots)

@@ -8,6 +8,7 @@ for all channels alike.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import select
@@ -22,6 +23,7 @@ from sqlalchemy import exc as sa_exc
 
 from jobboard.database import Database, first_line
 from jobboard.errors import Unreachable
+from jobboard.statements import Prepared, Script
 
 LOG = logging.getLogger(__name__)
 
@@ -46,8 +48,20 @@ def notify(connection: sa.Connection, *channels: Channel) -> None:
     PostgreSQL commits transactions that notify one after the other: leave it out of those that change nothing
     anyone waits for.
     """
+    script = Script()
+    add_notify(script, connection, *channels)
+    script.run(connection)
+
+
+def add_notify(script: Script, connection: sa.Connection, *channels: Channel) -> None:
+    """The same, as a step of a script."""
     if channels and connection.dialect.name == "postgresql":
-        connection.execute(sa.select(*(sa.func.pg_notify(str(channel), "") for channel in channels)))
+        script.add(_notify(channels), [{}])
+
+
+@functools.cache
+def _notify(channels: tuple[Channel, ...]) -> Prepared:
+    return Prepared(sa.select(*(sa.func.pg_notify(str(channel), "") for channel in channels)))
 
 
 class Listener:

@@ -43,5 +43,5 @@ def stats_of(
         oldest_waiting_s=max(0.0, (now - oldest).total_seconds()) if oldest else None,
         conductors=len(alive),
         slots=sum(row.slots for row in alive),
-        busy=sum(len(row.jobs) for row in alive),
+        busy=sum(row.busy for row in alive),
     )

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import sqlalchemy as sa
 from taskflow import exceptions
 
 from jobboard.claims import Claim, Owner
 from jobboard.errors import Unreachable
+from jobboard.statements import Script
 
 
 @contextmanager
@@ -64,8 +64,8 @@ class Dispatch(ABC):
         """
 
     @abstractmethod
-    def put_down(self, connection: sa.Connection, claim: Claim, *, keep_posting: bool) -> None:
-        """In the transaction of the record that ends the claim: free the posting, or remove it."""
+    def put_down(self, claim: Claim, *, keep_posting: bool) -> Script:
+        """For the transaction of the record that ends the claim: what frees the posting, or removes it."""
 
     @abstractmethod
     def was_put_down(self, claim: Claim, *, keep_posting: bool) -> None:

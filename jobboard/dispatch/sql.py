@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Collection, Sequence
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -15,9 +18,48 @@ from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.faults import CLAIMABLE
 from jobboard.records import posting_row
-from jobboard.schema import LIVE, jobs, postings
+from jobboard.schema import LIVE, Row, jobs, postings, sessions
+from jobboard.statements import Prepared, Script
 
 _FED = 100
+_FEED_S = 0.1
+
+
+@functools.cache
+def _unclaimed(flows: tuple[str, ...]) -> Prepared:
+    # Records are locked before postings, as everywhere: two orders would be a deadlock.
+    return Prepared(
+        sa.select(jobs)
+        .join(postings, jobs.c.posting == postings.c.uuid)
+        .where(
+            postings.c.board == sa.bindparam("board"),
+            postings.c.session.is_(None),
+            postings.c.trashed_at.is_(None),
+            sa.or_(sa.false(), *(postings.c.name == flow for flow in flows)),
+            postings.c.name == jobs.c.flow,
+            CLAIMABLE,
+        )
+        .order_by(postings.c.priority, postings.c.seq)
+        .limit(sa.bindparam("most"))
+        .with_for_update(of=jobs, skip_locked=True)
+    )
+
+
+@functools.cache
+def _take(count: int, dialect: str) -> Prepared:
+    """Claims so many postings for a session that lives; which it got."""
+    now = sa.bindparam("now", type_=postings.c.modified_at.type)
+    server_now = sa.func.clock_timestamp() if dialect == "postgresql" else now
+    lives = sa.exists().where(sessions.c.id == sa.bindparam("session_id"), sessions.c.expires_at > server_now)
+    uuids: list[sa.BindParameter[str]] = [sa.bindparam(f"uuid_{number}") for number in range(count)]
+    new = {"session": sa.bindparam("session_id"), "owner": sa.bindparam("owner_id"), "modified_at": now}
+    free = sa.and_(postings.c.uuid.in_(uuids), postings.c.session.is_(None))
+    return Prepared(sa.update(postings).where(free, lives).values(new).returning(postings.c.uuid))
+
+
+_MINE = postings.c.uuid == sa.bindparam("posting")
+_FREE: Final = Prepared(sa.update(postings).where(_MINE).values(session=sa.null(), owner=sa.null()))
+_DELETE: Final = Prepared(sa.delete(postings).where(_MINE))
 
 
 class SqlDispatch(Dispatch):
@@ -27,6 +69,7 @@ class SqlDispatch(Dispatch):
         self._database = database
         self.board = board
         self._rounds = reconciler.Rounds(database)
+        self._feed_at_s = 0.0  # as long as there is enough on the board, it is fed only now and then
         self._looked_at = 0  # the last posting that was looked at, by its number
 
     def open(self) -> None:
@@ -49,9 +92,11 @@ class SqlDispatch(Dispatch):
         if self.board.session is None:
             raise Unreachable("the board is not connected")
         with self._database.write() as connection:
-            self._feed(connection)
-            taken = self._take_postings(connection, owner, flows, limit, busy)
-            return claims.take(connection, self._database, owner, taken, {}) if taken else []
+            fed = self._feed_at_s <= time.monotonic() and self._feed(connection)
+            rows = self._take_postings(connection, owner, flows, limit, busy)
+            if len(rows) < limit and not fed and self._feed(connection):
+                rows = [*rows, *self._take_postings(connection, owner, flows, limit - len(rows), busy)]
+            return claims.give(connection, self._database, owner, rows, {})
 
     def free_dead_claims(self) -> int:
         """Free the postings of sessions that have expired."""
@@ -74,22 +119,23 @@ class SqlDispatch(Dispatch):
                 + reconciler.forget_long_dead(connection, self._database)
             )
 
-    def put_down(self, connection: sa.Connection, claim: Claim, *, keep_posting: bool) -> None:
+    def put_down(self, claim: Claim, *, keep_posting: bool) -> Script:
         """Free or remove the posting."""
-        mine = postings.c.uuid == claim.posting
-        if keep_posting:
-            connection.execute(sa.update(postings).where(mine).values(session=None, owner=None))
-        else:
-            connection.execute(sa.delete(postings).where(mine))
+        script = Script()
+        script.add(_FREE if keep_posting else _DELETE, [{"posting": claim.posting}])
+        return script
 
     def was_put_down(self, claim: Claim, *, keep_posting: bool) -> None:
         """Nothing is left: the posting went with the record."""
 
-    def _feed(self, connection: sa.Connection) -> None:
+    def _feed(self, connection: sa.Connection) -> bool:
+        """Put on the board what is due; whether anything was."""
+        self._feed_at_s = time.monotonic() + _FEED_S
         due = feeder.take_due(connection, self._database, _FED)
         if due:
             now = self._database.now()
             connection.execute(sa.insert(postings), [posting_row(self.board.name, row, now) for row in due])
+        return bool(due)
 
     def _missing(self, connection: sa.Connection) -> list[str]:
         """Records whose posting is not there: another board was in use before, or someone removed it."""
@@ -139,32 +185,18 @@ class SqlDispatch(Dispatch):
 
     def _take_postings(
         self, connection: sa.Connection, owner: Owner, flows: Sequence[str], limit: int, busy: Collection[str]
-    ) -> list[str]:
-        # Records are locked before postings, as everywhere: two orders would be a deadlock.
-        free = (
-            sa.select(postings.c.uuid)
-            .join(jobs, jobs.c.posting == postings.c.uuid)
-            .where(
-                postings.c.board == self.board.name,
-                postings.c.session.is_(None),
-                postings.c.trashed_at.is_(None),
-                postings.c.name.in_(list(flows)),
-                postings.c.name == jobs.c.flow,
-                CLAIMABLE,
-                postings.c.job.not_in(list(busy)),
-            )
-            .order_by(postings.c.priority, postings.c.seq)
-            .limit(limit)
-            .with_for_update(of=jobs, skip_locked=True)
-        )
-        uuids = list(connection.execute(free).scalars())
-        if not uuids:
+    ) -> Sequence[Row]:
+        """Claim postings; the records that they are of, locked."""
+        wanted = {"board": self.board.name, "most": limit + len(busy)}
+        found = _unclaimed(tuple(flows)).fetch(connection, wanted)
+        rows = [row for row in found if row["id"] not in busy][:limit]
+        if not rows:
             return []
-        taken = (
-            sa.update(postings)
-            .where(postings.c.uuid.in_(uuids), postings.c.session.is_(None), self.board.session.holds())
-            .values(session=self.board.session.id, owner=owner.id, modified_at=self._database.now())
-            .returning(postings.c.uuid)
-        )
-        mine = set(connection.execute(taken).scalars())
-        return [uuid for uuid in uuids if uuid in mine]
+        taken = {
+            **{f"uuid_{number}": row["posting"] for number, row in enumerate(rows)},
+            "session_id": self.board.session.id,
+            "owner_id": owner.id,
+            "now": self._database.now(),
+        }
+        mine = set(_take(len(rows), connection.dialect.name).run(connection, taken).scalars())
+        return [row for row in rows if row["posting"] in mine]

@@ -22,6 +22,7 @@ from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.models import priority_name
 from jobboard.schema import Row, jobs
+from jobboard.statements import Script
 
 LOG = logging.getLogger(__name__)
 
@@ -67,8 +68,9 @@ class TaskflowDispatch(Dispatch):
         """The server does that when a session ends."""
         return 0
 
-    def put_down(self, connection: sa.Connection, claim: Claim, *, keep_posting: bool) -> None:
+    def put_down(self, claim: Claim, *, keep_posting: bool) -> Script:  # noqa: ARG002 - an interface
         """Nothing yet: the board is no part of the transaction."""
+        return Script()
 
     def was_put_down(self, claim: Claim, *, keep_posting: bool) -> None:
         """Abandon or consume the posting. If that fails, the next who claims it finds the record at rest."""

@@ -42,6 +42,6 @@ def conductors() -> int:
 
 def _row(row: ConductorRow, now: datetime) -> tuple[Part, ...]:
     alive = Styled("alive", "green") if row.alive else Styled("dead", "red")
-    busy = f"{len(row.jobs)} of {row.slots}"
+    busy = f"{row.busy} of {row.slots}"
     seen = f"{words.age(row.seen_at, now)} ago"
     return row.name, alive, busy, seen, words.age(row.started_at, now), dim(", ".join(row.flows))

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from jobboard.errors import NoSuchJob
-from jobboard.persistence import LOGBOOKS
 from jobboard.schema import events, postings
 from jobboard.states import State
+from jobboard.taskflow_rows import LOGBOOKS
 from tests.waiting import until
 
 S = State

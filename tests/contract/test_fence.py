@@ -18,7 +18,8 @@ from jobboard.boards.sql import SqlJobBoard
 from jobboard.boards.sql_fence import ClaimFence
 from jobboard.database import Database, open_database
 from jobboard.errors import Fenced
-from jobboard.persistence import ATOMS, FLOWS, LOGBOOKS, Persistence
+from jobboard.persistence import Persistence
+from jobboard.taskflow_rows import ATOMS, FLOWS, LOGBOOKS
 from tests.contract.boards import SqlBoards
 
 

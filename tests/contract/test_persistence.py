@@ -19,12 +19,14 @@ from taskflow.tests.unit.persistence import base
 from jobboard.claims import Owner, take
 from jobboard.database import Database, create_engine, open_database
 from jobboard.errors import Fenced
+from jobboard.job_persistence import JobConnection, JobPersistence
 from jobboard.journal import Journal
 from jobboard.models import NewJob, Task
-from jobboard.persistence import ATOMS, FLOWS, LOGBOOKS, Connection, Persistence
+from jobboard.persistence import Persistence
 from jobboard.records import Records
 from jobboard.schema import attempts, events, jobs
 from jobboard.task_view import AtomState
+from jobboard.taskflow_rows import ATOMS, FLOWS, LOGBOOKS, TaskflowRows
 from tests.emptied import emptied
 from tests.servers import PostgreSQL
 from tests.servers.ports import free_port
@@ -84,7 +86,7 @@ class PersistenceContract(base.PersistenceTestMixin):
 
     def _keep(self, url: str, *, fenced: bool) -> Iterator[None]:
         database = open_database(url)
-        self.backend = Persistence(database=database, journal=claimed(database) if fenced else None)
+        self.backend = JobPersistence(database, claimed(database)) if fenced else Persistence(database=database)
         yield
         database.close()
 
@@ -245,7 +247,7 @@ def test_a_database_that_is_away_is_a_storage_failure(url):
 
 def flow_of(journal: Journal) -> tuple[Persistence, Any, Any]:
     """A flow of two atoms that is stored."""
-    backend = Persistence(database=journal._database, journal=journal)
+    backend = JobPersistence(journal._database, journal)
     book, flow = book_with_flow()
     for number, name in enumerate("ab"):
         flow.add(models.TaskDetail(name, f"{UUID}{number + 3}"))
@@ -275,7 +277,7 @@ WRITES: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def test_every_way_to_write_is_tried_here():
-    writers = {name for name in vars(Connection) if name.split("_")[0] in ("update", "save", "destroy", "clear")}
+    writers = {name for name in dir(JobConnection) if name.split("_")[0] in ("update", "save", "destroy", "clear")}
     assert writers == {*WRITES, "save_later"}
 
 
@@ -302,15 +304,28 @@ def test_a_claim_that_has_passed_on_writes_nothing(database):
 
 
 def test_the_first_save_is_fenced_with_what_belongs_to_it(database, journal):
-    backend = Persistence(database=database, journal=journal)
+    backend = JobPersistence(database, journal)
     book, flow = book_with_flow()
-    change = sa.update(attempts).where(attempts.c.job == journal.job).values(flow_detail=flow.uuid)
-    backend.get_connection().save_later(book, change)
+    backend.get_connection().save_later(book, flow, flow_detail=flow.uuid)
     before = stored(database)
     steal(journal)
+    backend.get_connection().update_flow_details(flow)
     with pytest.raises(Fenced):
-        backend.get_connection().update_flow_details(flow)
+        journal.store()
     assert stored(database) == before | {"jobs": stored(database)["jobs"]}
+
+
+def test_nothing_of_a_new_flow_is_stored_before_the_flow(database, journal):
+    """The watch may store what has gathered at any moment."""
+    backend = JobPersistence(database, journal)
+    book, flow = book_with_flow()
+    backend.get_connection().save_later(book, flow, flow_detail=flow.uuid)
+    journal.note("log", message="meanwhile")
+    journal.flush()
+    found = stored(database)
+    assert found["events"][-1]["message"] == "meanwhile"
+    assert [attempt["flow_detail"] for attempt in found["attempts"]] == [None]
+    assert found["logbooks"] == []
 
 
 class Steal(task.Task):
@@ -357,7 +372,7 @@ def test_an_engine_whose_claim_is_taken_stops_without_a_trace(database, journal,
         seen.update(stored(database))
 
     flow = linear_flow.Flow("f").add(Note("a", calls), thief("b", steal_now), Note("c", calls), Fail("d"))
-    backend = Persistence(database=database, journal=journal)
+    backend = JobPersistence(database, journal)
     engine = engine_on(backend, flow, saved_flow(backend), kind)
     with pytest.raises(Fenced):
         engine.run()
@@ -376,7 +391,7 @@ class FailToRevert(Give):
 
 @pytest.mark.parametrize("fenced", [True, False])
 def test_a_failed_revert_keeps_the_result_for_the_next_try(database, journal, fenced):
-    backend = Persistence(database=database, journal=journal if fenced else None)
+    backend = JobPersistence(database, journal) if fenced else Persistence(database=database)
     flow = linear_flow.Flow("f").add(FailToRevert("a", provides="x"), Fail("b"))
     with pytest.raises(OSError, match="disk gone"):
         engine_on(backend, flow, saved_flow(backend)).run()
@@ -412,9 +427,11 @@ def test_progress_alone_is_not_written_when_a_journal_keeps_it(database, journal
     for progress in (0.0, 0.5, 1.0):
         atom.meta = {**(atom.meta or {}), storage.META_PROGRESS: progress}
         assert connection.update_atom_details(atom) is atom
+        journal.store()
     assert written == []
     atom.meta = {**atom.meta, "other": 1}
     connection.update_atom_details(atom)
+    journal.store()
     assert written != []
     assert backend.get_connection().get_atom_details(atom.uuid).meta == atom.meta
 
@@ -451,13 +468,14 @@ class Look(task.Task):
 
 
 def test_that_a_task_runs_is_stored_before_it_runs_each_time(database, journal, ours):
-    backend = Persistence(database=database, journal=journal)
+    backend = JobPersistence(database, journal)
     seen: list[Any] = []
     look = Look("a", ours, seen, failures=2)
     flow = linear_flow.Flow("f", retry=retry.Times(3, "tries")).add(look)
     engine_on(backend, flow, saved_flow(backend)).run()
     tries = [("execute", states.RUNNING), ("revert", states.REVERTING)]
     assert seen == [*tries, *tries, ("execute", states.RUNNING)]
+    journal.store()
     found = {atom.name: atom for atom in ours.get_connection().get_flow_details(UUID + "2")}
     assert (found["a"].state, found["a"].results) == (states.SUCCESS, 7)
 
@@ -478,10 +496,16 @@ def test_without_a_journal_others_may_write_too(database, ours):
 def test_a_flow_is_saved_without_its_unchanged_atoms(database, journal):
     backend, _book, flow = flow_of(journal)
     backend.get_connection().update_flow_details(flow)
+    journal.store()
     written = statements(database)
     flow.state = states.RUNNING
     backend.get_connection().update_flow_details(flow)
-    assert [statement.split()[:2] for statement in written] == [["UPDATE", "jobs"], ["UPDATE", "flowdetails"]]
+    assert written == []
+    journal.store()
+    assert [statement.split()[:3] for statement in written] == [
+        ["UPDATE", "jobs", "SET"],
+        ["INSERT", "INTO", "flowdetails"],
+    ]
 
 
 # Commits that fail
@@ -503,25 +527,23 @@ def test_what_a_failed_commit_did_not_store_is_stored_by_the_next_try(database, 
     connection = backend.get_connection()
     changed_flow(flow)
     fail_next_commit(database)
-    with pytest.raises(exceptions.StorageFailure, match="connection lost"):
-        connection.update_flow_details(flow)
-    connection.update_flow_details(flow)
+    connection.update_flow_details(flow)  # tries again by itself: something begins
     again = ours.get_connection().get_flow_details(flow.uuid)
     assert again.state == states.RUNNING
     assert again.find(UUID + "3").state == states.RUNNING
 
 
 def test_a_first_save_that_failed_is_done_again(database, journal, ours):
-    backend = Persistence(database=database, journal=journal)
+    backend = JobPersistence(database, journal)
     connection = backend.get_connection()
     book, flow = book_with_flow()
     flow.add(models.TaskDetail("a", UUID + "3"))
-    change = sa.update(attempts).where(attempts.c.job == journal.job).values(flow_detail=flow.uuid)
-    connection.save_later(book, change)
+    connection.save_later(book, flow, flow_detail=flow.uuid)
+    connection.update_flow_details(flow)
     fail_next_commit(database)
     with pytest.raises(exceptions.StorageFailure, match="connection lost"):
-        connection.update_flow_details(flow)
-    connection.update_flow_details(flow)
+        connection.store()
+    connection.store()
     assert [atom.name for atom in ours.get_connection().get_flow_details(flow.uuid)] == ["a"]
     assert [attempt["flow_detail"] for attempt in stored(database)["attempts"]] == [flow.uuid]
 
@@ -543,15 +565,15 @@ def test_what_was_seen_later_is_never_overwritten_by_what_was_seen_before(databa
     """Two threads write for one job. The slower was first."""
     write, slow = database.write, threading.Event()
 
-    def held_up() -> Any:
+    def held_up(**how: bool) -> Any:
         if threading.current_thread() is watching:
             taken.set()
             assert slow.wait(60)
-        return write()
+        return write(**how)
 
     def store(state: str) -> None:
-        with journal.begin(AtomState("a", state)):
-            pass
+        journal.put(TaskflowRows(), [AtomState("a", state)])
+        journal.store()
 
     monkeypatch.setattr(database, "write", held_up)
     taken = threading.Event()

@@ -28,6 +28,7 @@ from jobboard.schema import attempts, events, jobs, metadata, postings
 from jobboard.signals import Channel, Listener
 from jobboard.states import AT_REST, ENDED, Cause, State
 from jobboard.task_view import AtomState
+from jobboard.taskflow_rows import LOGBOOKS, TaskflowRows
 from tests.emptied import emptied
 from tests.histories.lossy import LossyDatabase, Lost
 from tests.servers import PostgreSQL
@@ -635,18 +636,16 @@ def test_lines_are_told_once_whatever_was_lost(database, lossy, journal, lost):
 
 
 @pytest.mark.parametrize("lost", Lost)
-def test_a_task_is_told_as_it_is_stored_and_not_before(database, records, lossy, journal, lost):
-    def store() -> None:
-        with journal.begin(AtomState("a", "RUNNING")):
-            pass
-
+def test_a_task_is_told_once_and_together_with_what_is_stored_of_it(database, records, lossy, journal, lost):
+    rows = TaskflowRows(books={"book": {"uuid": "book", "name": "b", "meta": {}}})
+    journal.put(rows, [AtomState("a", "RUNNING")])
     lossy.lose = lost
     with pytest.raises(Unreachable):
-        store()
-    before = lines(database, journal.job)
+        journal.store()
     journal.flush()  # by whoever watches the job, before TaskFlow tries again, if it does
-    assert lines(database, journal.job) == before
-    store()
+    journal.store()
+    with database.read() as connection:
+        assert connection.execute(sa.select(LOGBOOKS.c.uuid)).scalars().all() == ["book"]
     assert [line.state for line in history.read(database, journal.job, kinds=[history.TASK])] == ["running"]
     (shown,) = records.get(journal.job).tasks
     assert shown.state == "running"
@@ -853,8 +852,7 @@ def test_every_kind_of_line_is_read_back(database, records):
     job = post(records)
     (taken,) = claim(database, job)
     journal = Journal(database, job, 1, taken.epoch, [Task("a")])
-    with journal.begin(AtomState("a", "RUNNING")):
-        pass
+    journal.put(TaskflowRows(), [AtomState("a", "RUNNING")])
     journal.note(history.LOG, task="a", state="info", message="ü\nsecond line", data={"x": [1]})
     journal.flush()
     found = history.read(database, job, kinds=[history.TASK, history.LOG])

@@ -23,9 +23,10 @@ from jobboard.conductors import Registration, new_owner
 from jobboard.dispatch.sql import SqlDispatch
 from jobboard.journal import Journal
 from jobboard.models import Task, TaskError
-from jobboard.schema import attempts, conductors, jobs, sessions
+from jobboard.schema import conductors, jobs, sessions
 from jobboard.states import Cause
 from jobboard.task_view import AtomState
+from jobboard.taskflow_rows import TaskflowRows
 from tests.histories.lossy import LossyDatabase
 from tests.histories.model import TASKS, UNDOING
 
@@ -69,6 +70,7 @@ class Run:
     broken: bool = False
     in_flight: str | None = None  # the task that this conductor executes or reverts
     again: set[str] = field(default_factory=set)  # reverts that failed, and are to run again
+    late: dict[str, str] = field(default_factory=dict)  # states of tasks that the next transaction stores
 
     @property
     def tasks(self) -> dict[str, str]:
@@ -203,11 +205,11 @@ class Conductor:
             Todo.SUSPEND: lambda: run.attempt.put_down(Ending.SUSPENDED, None),
             Todo.BEGIN: lambda: self._begin_run(run),
             Todo.START: lambda: self._store(run, task, "RUNNING"),
-            Todo.FINISH: lambda: self._store(run, task, "SUCCESS" if well else "FAILURE", None if well else BOOM),
+            Todo.FINISH: lambda: self._put(run, task, "SUCCESS" if well else "FAILURE", None if well else BOOM),
             Todo.FAIL: lambda: self._fail(run),
-            Todo.SEAL: lambda: run.attempt.complete({"a": 1}),
+            Todo.SEAL: lambda: run.attempt.complete({"a": 1}, lambda: None),
             Todo.START_REVERT: lambda: self._store(run, task, "REVERTING"),
-            Todo.FINISH_REVERT: lambda: self._store(
+            Todo.FINISH_REVERT: lambda: self._put(
                 run, task, "REVERTED" if well else "REVERT_FAILURE", None if well else BOOM
             ),
             Todo.REVERTED: lambda: run.attempt.put_down(Ending.REVERTED, None),
@@ -223,19 +225,27 @@ class Conductor:
             run.again = {task for task, state in run.tasks.items() if state == "revert_failure"}
         if not run.undoing and claim.kept:
             for task in [task for task, state in run.tasks.items() if state == "failure"]:
-                with run.journal.begin(AtomState(task, "RUNNING")) as connection:
-                    connection.execute(sa.update(jobs).where(jobs.c.id == claim.job).values(kept=False))
-        with run.journal.begin() as connection:
-            if claim.flow_detail is None:
-                connection.execute(
-                    sa.update(attempts)
-                    .where(attempts.c.job == claim.job, attempts.c.number == claim.attempt)
-                    .values(flow_detail=str(uuid4()), fingerprint="same", started_at=self.database.now())
-                )
+                run.journal.put(TaskflowRows(), [AtomState(task, "RUNNING")])
+                run.journal.set_columns(kept=False)
+        if claim.flow_detail is None:
+            begun = self.database.now()
+            run.journal.put(TaskflowRows(), flow_detail=str(uuid4()), fingerprint="same", started_at=begun)
+        with run.journal.begin():
+            pass
 
     @staticmethod
-    def _store(run: Run, task: str, atom_state: str, failure: dict[str, Any] | None = None) -> None:
-        with run.journal.begin(AtomState(task, atom_state, failure)):
+    def forget(run: Run, task: str) -> None:
+        """Take back that a task runs: it was not started, since that could not be stored, or no one knows."""
+        run.journal.put(TaskflowRows(), [AtomState(task, "PENDING")])
+
+    @staticmethod
+    def _put(run: Run, task: str, atom_state: str, failure: dict[str, Any] | None = None) -> None:
+        """What has ended is stored with what comes next."""
+        run.journal.put(TaskflowRows(), [AtomState(task, atom_state, failure)])
+
+    def _store(self, run: Run, task: str, atom_state: str) -> None:
+        self._put(run, task, atom_state)
+        with run.journal.begin():  # also of one in flight, which is known to run
             pass
 
     @staticmethod

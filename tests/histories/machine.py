@@ -355,6 +355,9 @@ class Histories(RuleBasedStateMachine):
         todo = todo or planned
         if todo is Todo.SEAL and not self.patient:
             lose = None
+        if todo in (Todo.FINISH, Todo.FINISH_REVERT):
+            self._end(conductor, run, todo, task, well=well)
+            return
         known = self.jobs.get(run.claim.job)
         stale = known is None or known.epoch != run.claim.epoch
         before = self._everything() if stale or lose is Lost.REQUEST else None
@@ -370,13 +373,15 @@ class Histories(RuleBasedStateMachine):
             run.broken, run.in_flight = True, None
             if lose is Lost.REQUEST:
                 assert self._everything() == before
-                self._follow_revert(run, todo, task, well=well)
+                self._follow_lost(conductor, run, todo, task)
                 return
             answer = None
         finally:
             conductor.database.lose = None
         assert not stale, f"{todo} of a claim that has passed on"
         assert known is not None
+        known.tasks |= run.late
+        run.late.clear()
         stays = self._follow(known, run, todo, task, well=well)
         expected = {Todo.FAIL: not stays, Todo.SEAL: known.state}
         assert run.broken or answer == expected.get(todo, answer)
@@ -384,6 +389,27 @@ class Histories(RuleBasedStateMachine):
             del self.jobs[known.id]
         if not stays and (not run.broken or todo is Todo.LET_GO):
             del conductor.runs[run.claim.job]
+        elif run.broken and todo is Todo.START:
+            conductor.forget(run, task)
+            run.late[task] = "pending"
+
+    def _end(self, conductor: Conductor, run: Run, todo: Todo, task: str, *, well: bool) -> None:
+        """A task or its revert ends: nothing is stored yet."""
+        conductor.act(run, todo, task, well=well)
+        run.in_flight = None
+        run.late[task] = run.tasks[task]
+        if todo is Todo.FINISH_REVERT:  # it has happened, whatever becomes of the news
+            self.undone[run.claim.job, run.claim.attempt, task] = well
+
+    @staticmethod
+    def _follow_lost(conductor: Conductor, run: Run, todo: Todo, task: str) -> None:
+        """A step that could not be stored: what has gathered goes with the claim."""
+        if todo is Todo.START:
+            conductor.forget(run, task)
+        elif todo is Todo.START_REVERT:
+            run.late[task] = "reverting"
+        elif todo is Todo.BEGIN and run.claim.kept and not run.undoing:
+            run.late |= {name: state for name, state in run.tasks.items() if state == "running"}
 
     def _follow(self, known: model.Job, run: Run, todo: Todo, task: str, *, well: bool) -> bool:
         """What a step that was stored makes of the job and of the run. Whether the run goes on."""
@@ -413,6 +439,7 @@ class Histories(RuleBasedStateMachine):
         known.owner = None
         if known.attempt == run.claim.attempt:  # tasks that it could not store before go along
             known.tasks = known.tasks or run.tasks
+            known.kept = known.kept and "running" not in run.tasks.values()
 
     def _follow_reverted(self, known: model.Job, run: Run) -> None:
         this = (known.id, known.attempt)
@@ -450,22 +477,10 @@ class Histories(RuleBasedStateMachine):
             if not run.broken:
                 run.in_flight = task
                 self.undone[known.id, known.attempt, task] = False
-        elif todo is Todo.FINISH:
-            known.tasks[task] = "success" if well else "failure"
-            run.in_flight = None
         elif todo is Todo.START_REVERT:
             known.tasks[task] = "reverting"
             run.again.discard(task)
             run.in_flight = None if run.broken else task
-        elif todo is Todo.FINISH_REVERT:
-            known.tasks[task] = "reverted" if well else "revert_failure"
-            run.in_flight = None
-            self._follow_revert(run, todo, task, well=well)
-
-    def _follow_revert(self, run: Run, todo: Todo, task: str, *, well: bool) -> None:
-        """It has happened, whatever becomes of the news."""
-        if todo is Todo.FINISH_REVERT:
-            self.undone[run.claim.job, run.claim.attempt, task] = well
 
     # What must hold after each step
 

@@ -29,6 +29,7 @@ from jobboard.dispatch.taskflow import TaskflowDispatch
 from jobboard.errors import Refused, Unreachable
 from jobboard.models import Job, NewJob, TaskError
 from jobboard.schema import attempts, postings
+from jobboard.statements import Script
 from jobboard.states import State
 from jobboard.task_view import SEAL
 from tests.emptied import emptied
@@ -606,11 +607,11 @@ class AtSeal(Database):
         self.after: Callable[[], Any] = lambda: None
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, ask: bool = True) -> Iterator[sa.Connection]:
         sealing = _in_seal()
         if sealing:
             self.before()
-        with super().write() as connection:
+        with super().write(ask=ask) as connection:
             yield connection
         if sealing:
             self.after()
@@ -686,11 +687,11 @@ def test_a_cancel_during_the_seals_transaction_waits_and_is_refused(house, at_se
     class Slow(SqlDispatch):
         """The seal puts its claim down in its transaction: there it waits for the cancel to begin."""
 
-        def put_down(self, connection: sa.Connection, *arguments: Any, **how: Any) -> None:
-            super().put_down(connection, *arguments, **how)
+        def put_down(self, *arguments: Any, **how: Any) -> Script:
             if _in_seal():
                 cancel.start()
                 asked.wait(10)
+            return super().put_down(*arguments, **how)
 
     def ask() -> None:
         asked.set()
@@ -881,11 +882,11 @@ def test_what_could_not_be_put_down_is_put_down_later(house):
 
         left = 2
 
-        def put_down(self, *arguments: Any, **how: Any) -> None:
+        def put_down(self, *arguments: Any, **how: Any) -> Script:
             if self.left:
                 self.left -= 1
                 raise Unreachable("connection lost")
-            super().put_down(*arguments, **how)
+            return super().put_down(*arguments, **how)
 
     house.dispatch = lambda: Away(house.database, SqlJobBoard("countermand", {}, database=house.database))
     house.flow(lambda: [house.step("a", fail)])

@@ -20,9 +20,9 @@ from jobboard.database import open_database
 from jobboard.dispatch.opening import open_dispatch
 from jobboard.dispatch.taskflow import WINDOW
 from jobboard.models import NewJob, TaskError
-from jobboard.persistence import ATOMS, FLOWS
 from jobboard.schema import attempts, conductors, events, jobs, sessions
 from jobboard.states import State
+from jobboard.taskflow_rows import ATOMS, FLOWS
 from tests.contract.boards import expire_session
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step, settings_for

@@ -69,7 +69,7 @@ def test_at_no_moment_is_the_failed_task_stored_as_one_that_never_began(house):
     stored: list[str] = []
 
     def note(_connection, _cursor, statement, parameters, _context, _many):
-        if statement.startswith("UPDATE atomdetails"):
+        if "INTO atomdetails" in statement:
             stored.append(str(parameters))
 
     sa.event.listen(house.database.engine, "before_cursor_execute", note)

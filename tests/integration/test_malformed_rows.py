@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from jobboard import history
 from jobboard.conductors import list_conductors
 from jobboard.errors import MalformedRecord
-from jobboard.persistence import ATOMS, FLOWS
 from jobboard.schema import attempts, conductors, events, jobs, postings, sessions
 from jobboard.states import State
+from jobboard.taskflow_rows import ATOMS, FLOWS
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House
 from tests.servers import PostgreSQL

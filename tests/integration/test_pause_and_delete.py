@@ -13,9 +13,9 @@ from flows.cancel_token import CancelKind
 from flows.registry import flow
 from jobboard import removal
 from jobboard.errors import NoSuchJob, Refused
-from jobboard.persistence import ATOMS, FLOWS, LOGBOOKS
 from jobboard.schema import attempts, events, jobs, postings
 from jobboard.states import State
+from jobboard.taskflow_rows import ATOMS, FLOWS, LOGBOOKS
 from poster.client import Client
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step

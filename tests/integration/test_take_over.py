@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from taskflow.patterns import unordered_flow
 
+from conductor.watch import Watch
 from jobboard.database import open_database
 from jobboard.models import TaskError
-from jobboard.persistence import ATOMS, FLOWS
 from jobboard.schema import attempts, events, jobs
 from jobboard.states import State
+from jobboard.taskflow_rows import ATOMS, FLOWS
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Place, Step, settings_for
 from tests.servers import PostgreSQL
@@ -396,6 +397,21 @@ def test_a_job_that_is_taken_over_keeps_the_time_it_has_run(house):
 
 
 # Taken away
+
+
+def test_a_claim_that_has_passed_on_before_the_task_in_flight_goes_on_runs_nothing(house, monkeypatch):
+    gate = before_it_goes_on(house)
+    job = house.post()
+    with house.running("one", run=ONE_JOB, grace_s=0.2):
+        until(lambda: "execute b" in house.calls, 60, "the task that is in flight")
+        house.expire("one")
+        monkeypatch.setattr(Watch, "_look_at", lambda *_: None)  # it has not looked yet
+        with house.running("two", run=ONE_JOB) as two:
+            gate.arrived()
+            house.change(job, epoch=99)  # it was frozen, and another has had the job
+            gate.open.set()
+            assert two.wait(10)
+    assert house.calls == ["execute a", "execute b"]
 
 
 def test_a_claim_that_has_passed_on_is_given_up_without_a_trace(house):

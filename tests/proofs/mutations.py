@@ -30,15 +30,29 @@ MUTATIONS = [
     Mutation(
         "the fence",
         "jobboard/journal.py",
-        "own = sa.and_(jobs.c.id == self.job, jobs.c.epoch == self.epoch)",
-        "own = jobs.c.id == self.job",
+        'own = {"id": self.job, "epoch": self.epoch}',
+        'own = {"id": self.job}',
         (f"{_RECORDS}::test_what_a_stale_claim_writes_is_refused[sqlite]", _HISTORIES),
+    ),
+    Mutation(
+        "the look at the fence before what was in flight goes on",
+        "conductor/engine.py",
+        "if self._goes_on:",
+        "if False:",
+        (f"{_TAKE_OVER}::test_a_claim_that_has_passed_on_before_the_task_in_flight_goes_on_runs_nothing[sqlite]",),
+    ),
+    Mutation(
+        "the transaction before anything begins",
+        "jobboard/job_persistence.py",
+        "if self._begin_next:",
+        "if False:",
+        (f"{_PERSISTENCE}::test_that_a_task_runs_is_stored_before_it_runs_each_time[sqlite]",),
     ),
     Mutation(
         "the epoch that a claim raises",
         "jobboard/claims.py",
-        "epoch=jobs.c.epoch + 1,",
-        "epoch=jobs.c.epoch,",
+        '"epoch": jobs.c.epoch + 1,',
+        '"epoch": jobs.c.epoch,',
         (
             f"{_TAKE_OVER}::test_a_running_job_goes_on_with_the_task_in_flight[sqlite]",
             f"{_DEATHS}[sqlite-succeeds]",
@@ -79,13 +93,10 @@ MUTATIONS = [
     ),
     Mutation(
         "the seal's condition",
-        "conductor/attempt.py",
-        "state = self._journal.move(connection, _LIVE, Cause.SEAL, State.COMPLETED, **columns)",
-        "connection.execute(sa.update(jobs).values(state='completed', **columns)); state = State.COMPLETED",
-        (
-            "tests/integration/test_conductor.py::test_a_cancel_just_before_the_seal_wins[sqlite]",
-            f"{_DEATHS}[sqlite-succeeds]",
-        ),
+        "jobboard/journal.py",
+        'update(connection, jobs, own | {"state": source}, columns | moved)',
+        "update(connection, jobs, own, columns | moved)",
+        ("tests/integration/test_conductor.py::test_a_cancel_just_before_the_seal_wins[sqlite]", _HISTORIES),
     ),
     # Cancelling and reverting
     Mutation(
@@ -125,9 +136,9 @@ MUTATIONS = [
     ),
     Mutation(
         "the result that outlives a failed revert",
-        "jobboard/persistence.py",
-        'if values["state"] == states.REVERT_FAILURE:',
-        "if False:",
+        "jobboard/taskflow_rows.py",
+        'others = [atom for atom in self.atoms.values() if atom["state"] != states.REVERT_FAILURE]',
+        "others = list(self.atoms.values())",
         (f"{_PERSISTENCE}::test_a_failed_revert_keeps_the_result_for_the_next_try[sqlite-True]",),
     ),
     # Never poisonous, never hidden

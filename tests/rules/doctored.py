@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from jobboard.database import open_database
-from jobboard.persistence import ATOMS
 from jobboard.schema import attempts, events, jobs, postings
+from jobboard.taskflow_rows import ATOMS
 from tests.rules.checker import broken_rules
 from tests.rules.effects import Effects, What
 from tests.rules.story import FlowFacts, Request

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from jobboard import history, task_view
 from jobboard.database import Database
 from jobboard.models import HistoryLine, Task
-from jobboard.persistence import ATOMS
 from jobboard.schema import attempts, events, jobs, postings
 from jobboard.states import State
+from jobboard.taskflow_rows import ATOMS
 from tests.rules.effects import Effect, Effects
 
 

@@ -1,0 +1,34 @@
+"""How many jobs a conductor claims at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+SHORT_S: Final = 0.25
+"""A run that takes no longer is short: no job waits longer for a slot while another conductor might have one."""
+
+_WEIGHT: Final = 0.2  # of the last run in the mean
+
+
+class Pace:
+    """Short jobs are claimed before there are slots for them, as many as there are slots.
+
+    One request then claims for all of them, and no slot waits for it.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._usual_s = math.inf
+
+    def note(self, took_s: float) -> None:
+        """A run has ended that took so long. Not thread-safe."""
+        if math.isinf(self._usual_s):
+            self._usual_s = took_s
+        self._usual_s += _WEIGHT * (took_s - self._usual_s)
+
+    def room(self, runs: int) -> int:
+        """How many jobs to claim while so many run, or wait for a slot."""
+        if self._usual_s > SHORT_S:
+            return max(0, self._slots - runs)
+        return 2 * self._slots - runs if runs <= self._slots else 0

@@ -1,0 +1,160 @@
+"""Statements that are made once: with SQLAlchemy, to make one takes several times as long as to run it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import visitors
+
+from jobboard.schema import Values
+
+_ROW: Final = re.compile(r"(?<= VALUES )\([^()]*\)")
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A statement in the words of one driver, whose parameters have places, not names."""
+
+    words: str
+    places: tuple[
+        tuple[str, Callable[[Any], Any] | None], ...
+    ]  # a parameter's name, and what makes it the driver's
+    constants: Values  # parameters that stand in the statement itself
+
+    def bound(self, row: Values) -> tuple[Any, ...]:
+        """The parameters as the driver takes them."""
+        given = self.constants | row if self.constants else row
+        return tuple([process(given[name]) if process else given[name] for name, process in self.places])
+
+    def for_rows(self, rows: int) -> str:
+        """An INSERT, for so many rows at once."""
+        return self.words if rows == 1 else _ROW.sub(lambda row: ", ".join([row[0]] * rows), self.words, count=1)
+
+
+class Prepared:
+    """A statement with parameters. To be made once, as a constant."""
+
+    def __init__(self, statement: Any) -> None:
+        self._statement = statement
+        self._texts: dict[str, _Text] = {}
+        self._read: dict[str, tuple[tuple[str, Any], ...]] = {}
+
+    def run(self, connection: sa.Connection, row: Values) -> sa.CursorResult[Any]:
+        """Run it now. What it returns comes as the driver gives it."""
+        text = self.text(connection.dialect)
+        return connection.exec_driver_sql(text.words, text.bound(row))
+
+    def fetch(self, connection: sa.Connection, row: Values) -> list[Values]:
+        """Run a SELECT of whole columns, and read each row as the columns' types do."""
+        found = self.run(connection, row)
+        readers = self._readers(connection.dialect, found)
+        return [
+            {name: read(value) if read else value for (name, read), value in zip(readers, values, strict=True)}
+            for values in found
+        ]
+
+    def _readers(self, dialect: Dialect, found: sa.CursorResult[Any]) -> tuple[tuple[str, Any], ...]:
+        if dialect.name not in self._read:
+            assert found.cursor is not None, "a SELECT"  # noqa: S101
+            given = zip(self._statement.selected_columns, found.cursor.description, strict=True)
+            self._read[dialect.name] = tuple(
+                (column.name, column.type.dialect_impl(dialect).result_processor(dialect, driver[1]))
+                for column, driver in given
+            )
+        return self._read[dialect.name]
+
+    def text(self, dialect: Dialect) -> _Text:
+        """It for this kind of database."""
+        if dialect.name not in self._texts:
+            self._texts[dialect.name] = _text(self._statement, dialect)
+        return self._texts[dialect.name]
+
+
+@dataclass
+class Script:
+    """Statements to be run one after the other, whose answers nobody needs: on PostgreSQL in one request."""
+
+    _steps: list[tuple[Prepared, Sequence[Values]]] = field(default_factory=list)
+
+    def add(self, statement: Prepared, rows: Sequence[Values]) -> None:
+        """An INSERT may have several rows."""
+        if rows:
+            self._steps.append((statement, rows))
+
+    def extend(self, other: Script) -> None:
+        """What another has, after this."""
+        self._steps.extend(other._steps)
+
+    def run(self, connection: sa.Connection) -> None:
+        """Run them in the caller's transaction."""
+        texts = [(statement.text(connection.dialect), rows) for statement, rows in self._steps]
+        if connection.dialect.name == "postgresql":
+            words = [text.for_rows(len(rows)) for text, rows in texts]
+            bound = [value for text, rows in texts for row in rows for value in text.bound(row)]
+            if words:
+                connection.exec_driver_sql(";\n".join(words), tuple(bound))
+            return
+        for text, rows in texts:
+            connection.exec_driver_sql(text.words, [text.bound(row) for row in rows])
+
+
+def _text(statement: Any, dialect: Dialect) -> _Text:
+    make: Any = type(dialect)
+    serializer = dialect._json_serializer  # noqa: SLF001 - as `create_engine` was given it
+    paramstyle = "format" if dialect.name == "postgresql" else "qmark"
+    placed = make(paramstyle=paramstyle, json_serializer=serializer)
+    for part in visitors.iterate(statement):
+        if isinstance(part, sa.BindParameter):
+            part.required = False  # the values come later
+    compiled = statement.compile(dialect=placed, compile_kwargs={"render_postcompile": True})
+    processors = {
+        name: part.type.dialect_impl(placed).bind_processor(placed) for name, part in compiled.binds.items()
+    }
+    # The values of an IN, which have names of their own, are constants too, and plain.
+    places = tuple((name, processors.get(name)) for name in compiled.positiontup)
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return _Text(str(compiled), places, constants)
+
+
+def update(
+    connection: sa.Connection,
+    table: sa.Table,
+    where: Values,
+    values: Values,
+    *,
+    returning: str | None = None,
+) -> sa.CursorResult[Any]:
+    """UPDATE the rows whose columns equal `where`. A value may be an SQL expression: that is made each time."""
+    plain = {name: value for name, value in values.items() if not isinstance(value, sa.ClauseElement)}
+    row = plain | {_wanted(name): value for name, value in where.items()}
+    if len(plain) == len(values):
+        return _prepared(table, tuple(where), tuple(plain), returning).run(connection, row)
+    others = {name: value for name, value in values.items() if name not in plain}
+    return connection.execute(_update(table, tuple(where), tuple(plain), returning).values(others), row)
+
+
+def add_update(script: Script, table: sa.Table, where: Values, values: Values) -> None:
+    """The same, of plain values, as a step of a script."""
+    row = values | {_wanted(name): value for name, value in where.items()}
+    script.add(_prepared(table, tuple(where), tuple(values), None), [row])
+
+
+@functools.cache
+def _prepared(table: sa.Table, where: tuple[str, ...], values: tuple[str, ...], returning: str | None) -> Prepared:
+    return Prepared(_update(table, where, values, returning))
+
+
+def _update(table: sa.Table, where: Iterable[str], values: Iterable[str], returning: str | None) -> Any:
+    equal = [table.c[name] == sa.bindparam(_wanted(name)) for name in where]
+    made = sa.update(table).where(*equal).values({name: sa.bindparam(name) for name in values})
+    return made if returning is None else made.returning(table.c[returning])
+
+
+def _wanted(name: str) -> str:
+    return f"wanted_{name}"
