@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
 from jobboard.dispatch.opening import open_records
 from jobboard.models import Job, NewJob
@@ -121,6 +122,16 @@ class Place:
     def database(self) -> Iterator[Database]:
         with closing(open_database(self.database_url)) as database:
             yield database
+
+    def await_conductors(self) -> None:
+        """Wait until all that were started are there."""
+        names = {conductor.name for conductor in self.conductors}
+        with self.database() as database:
+
+            def are_there() -> bool:
+                return names <= {row.name for row in list_conductors(database) if row.alive}
+
+            until(are_there, what=f"conductors {', '.join(sorted(names))}")
 
     def await_states(self, ids: list[str], *states: State, timeout_s: float = 60) -> list[Job]:
         with self.records() as records:

@@ -71,7 +71,8 @@ def test_the_same_with_commands(embedded):
 def test_fifty_jobs_on_two_conductors_run_once_each(place):
     place.start("one", "--slots", "4")
     place.start("two", "--slots", "4")
-    ids = place.post(50, seconds=0.05)
+    place.await_conductors()  # one alone would soon be through with them
+    ids = place.post(50, seconds=0.1)
     jobs = place.await_states(ids, S.COMPLETED, timeout_s=60)
     assert Counter(place.done()) == Counter(
         (job, what, step)
@@ -84,6 +85,7 @@ def test_fifty_jobs_on_two_conductors_run_once_each(place):
 
 def test_a_killed_conductors_jobs_go_on_in_the_other(place):
     first, _second = place.start("one", SHORT_LEASE), place.start("two", SHORT_LEASE)
+    place.await_conductors()
     ids = place.post(16, seconds=0.3)
     with place.records() as records:
         until(
