@@ -242,16 +242,18 @@ def _ask_connections(engine: sa.Engine) -> None:
         record.info["idle_since"] = time.monotonic()
 
     def ask(connection: sa.Connection) -> None:
-        idle_since = connection.info.get("idle_since")
-        if idle_since is None:
-            return  # it is new
         wanted = connection.get_execution_options().get("countermand_ask", True)
-        if wanted or time.monotonic() - idle_since > _IDLE_S:
+        # A new one has never rested. After one that is gone comes another of the pool, which may be gone as well.
+        while (idle_since := connection.info.get("idle_since")) is not None:
+            if not wanted and time.monotonic() - idle_since < _IDLE_S:
+                return
             held: Any = connection.connection.dbapi_connection
             try:
                 engine.dialect.do_ping(held)
             except engine.dialect.loaded_dbapi.Error as error:
-                connection.invalidate(error)  # what comes next is done on a new one
+                connection.invalidate(error)
+            else:
+                return
 
     sa.event.listen(engine, "checkin", rest)
     sa.event.listen(engine, "engine_connect", ask)

@@ -151,6 +151,24 @@ def test_postgresql_is_away_for_a_moment(
             assert {row.name for row in list_conductors(database) if row.alive} == {"one", "two"}
 
 
+def test_of_many_connections_that_were_cut_none_is_used(server: PostgreSQL):
+    url = server.create_database()
+    with closing(open_database(url)) as database:
+        with contextlib.ExitStack() as stack:
+            for _ in range(5):
+                stack.enter_context(database.read()).execute(sa.select(1))
+        cut_all_connections(server, url)
+        until(lambda: are_alone(server, url), what="the end of all connections")
+        with database.read() as connection:
+            assert connection.execute(sa.select(2)).scalar_one() == 2
+
+
+def are_alone(server: PostgreSQL, url: str) -> bool:
+    with server.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        return bool(cursor.fetchone()[0] == 1)
+
+
 def test_postgresql_is_away_for_longer_than_the_lease(server: PostgreSQL, caplog: pytest.LogCaptureFixture):
     url = server.create_database()
     with closing(open_database(url)) as database:
