@@ -11,5 +11,4 @@ class Place:
 
     database_url: str
     zookeeper: str = ""  # host:port
-    redis: str = ""  # redis://host:port
     slots: int = 8

@@ -86,6 +86,8 @@ def main(words: Sequence[str] | None = None) -> int:
             found.append(one)
             print(f"{number + 1}/{repeats} {json.dumps(asdict(one))}", file=sys.stderr, flush=True)
     print(table(found))
+    for module in dict.fromkeys(system.module for system in chosen):
+        print(f"{module}: {import_module(module).PARAMETERS}")
     if options.json:
         options.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
     return 0

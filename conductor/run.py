@@ -324,7 +324,6 @@ class JobRun:
             if self.journal.lost:
                 raise Fenced(self.claim.job, self.claim.epoch) from error
             if isinstance(error, exceptions.StorageFailure):
-                engine.forget_unstarted()
                 raise
             self._stuck_because = error
             # TaskFlow raises a task's failure again after reverting it: what it stored is what counts.

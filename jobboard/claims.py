@@ -16,7 +16,7 @@ from jobboard.faults import CLAIMABLE, Faults, faults_of, mended
 from jobboard.history import NewLine
 from jobboard.models import Task
 from jobboard.schema import Row, Values, attempts, jobs
-from jobboard.statements import Prepared, Script
+from jobboard.statements import Prepared, Script, several, several_values
 from jobboard.states import State
 
 
@@ -88,8 +88,11 @@ def give(
     if not rows:
         return []
     now = database.now()
-    given = {f"id_{number}": row["id"] for number, row in enumerate(rows)}
-    given |= {"owner": owner.id, "conductor": owner.name, "now": now}
+    given = several_values("id", [row["id"] for row in rows]) | {
+        "owner": owner.id,
+        "conductor": owner.name,
+        "now": now,
+    }
     raised = {row.id: row.epoch for row in _give(len(rows)).run(connection, given)}
     after = [_claimed(row, owner, now) | {"epoch": raised[row["id"]]} for row in rows]
     details = _attempts(connection, after)
@@ -106,8 +109,7 @@ def give(
 @functools.cache
 def _give(count: int) -> Prepared:
     """Gives so many records to a conductor; their epochs from then on."""
-    ids: list[sa.BindParameter[str]] = [sa.bindparam(f"id_{number}") for number in range(count)]
-    given = sa.update(jobs).where(jobs.c.id.in_(ids))
+    given = sa.update(jobs).where(jobs.c.id.in_(several("id", count)))
     now = sa.bindparam("now", type_=jobs.c.started_at.type)
     new = {
         "state": sa.case((jobs.c.state == str(State.PENDING), str(State.RUNNING)), else_=jobs.c.state),

@@ -122,6 +122,16 @@ def _text(statement: Any, dialect: Dialect) -> _Text:
     return _Text(str(compiled), places, constants)
 
 
+def several(name: str, count: int) -> list[sa.BindParameter[str]]:
+    """So many parameters of one name, for an IN."""
+    return [sa.bindparam(f"{name}_{number}") for number in range(count)]
+
+
+def several_values(name: str, values: Sequence[str]) -> Values:
+    """Their values."""
+    return {f"{name}_{number}": value for number, value in enumerate(values)}
+
+
 def update(
     connection: sa.Connection,
     table: sa.Table,

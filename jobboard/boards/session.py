@@ -100,7 +100,7 @@ class Session:
 
         Make it inside the transaction: on SQLite it carries the time of the call.
         """
-        return sa.exists().where(sessions.c.id == self.id, sessions.c.expires_at > self._database.server_now)
+        return lives(self.id, self._database.server_now)
 
     def register(self, entity: dict[str, Any]) -> None:
         """Store who this is, for people to read. Raises `Unreachable`."""
@@ -153,6 +153,11 @@ class Session:
             except Exception:  # a thread that ended here would let the lease run out
                 LOG.exception("session %s: not renewed", self.id)
                 pause_s = self.lease_s / _RETRIES_A_LEASE
+
+
+def lives(session: Any, now: Any) -> sa.ColumnElement[bool]:
+    """The condition that the lease of this session has not expired by then."""
+    return sa.exists().where(sessions.c.id == session, sessions.c.expires_at > now)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from jobboard import claims, feeder, reconciler, signals
-from jobboard.boards.session import sweep
+from jobboard.boards.session import lives, sweep
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim, Owner
 from jobboard.database import Database
@@ -18,8 +18,8 @@ from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.faults import CLAIMABLE
 from jobboard.records import posting_row
-from jobboard.schema import LIVE, Row, jobs, postings, sessions
-from jobboard.statements import Prepared, Script
+from jobboard.schema import LIVE, Row, jobs, postings
+from jobboard.statements import Prepared, Script, several, several_values
 
 _FED = 100
 _FEED_S = 0.1
@@ -50,11 +50,10 @@ def _take(count: int, dialect: str) -> Prepared:
     """Claims so many postings for a session that lives; which it got."""
     now = sa.bindparam("now", type_=postings.c.modified_at.type)
     server_now = sa.func.clock_timestamp() if dialect == "postgresql" else now
-    lives = sa.exists().where(sessions.c.id == sa.bindparam("session_id"), sessions.c.expires_at > server_now)
-    uuids: list[sa.BindParameter[str]] = [sa.bindparam(f"uuid_{number}") for number in range(count)]
     new = {"session": sa.bindparam("session_id"), "owner": sa.bindparam("owner_id"), "modified_at": now}
-    free = sa.and_(postings.c.uuid.in_(uuids), postings.c.session.is_(None))
-    return Prepared(sa.update(postings).where(free, lives).values(new).returning(postings.c.uuid))
+    free = sa.and_(postings.c.uuid.in_(several("uuid", count)), postings.c.session.is_(None))
+    holds = lives(sa.bindparam("session_id"), server_now)
+    return Prepared(sa.update(postings).where(free, holds).values(new).returning(postings.c.uuid))
 
 
 _MINE = postings.c.uuid == sa.bindparam("posting")
@@ -193,7 +192,7 @@ class SqlDispatch(Dispatch):
         if not rows:
             return []
         taken = {
-            **{f"uuid_{number}": row["posting"] for number, row in enumerate(rows)},
+            **several_values("uuid", [row["posting"] for row in rows]),
             "session_id": self.board.session.id,
             "owner_id": owner.id,
             "now": self._database.now(),

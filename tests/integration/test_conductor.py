@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import tenacity
 from taskflow import retry
 from taskflow.patterns import graph_flow, linear_flow, unordered_flow
 
 from flows.registry import flow
 from flows.run_context import running_task
-from jobboard import history
+from jobboard import history, job_persistence
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim
 from jobboard.database import Database, create_engine
@@ -32,6 +33,7 @@ from jobboard.schema import attempts, postings
 from jobboard.statements import Script
 from jobboard.states import State
 from jobboard.task_view import SEAL
+from jobboard.taskflow_rows import ATOMS
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step, settings_for
 from tests.servers import PostgreSQL
@@ -895,6 +897,33 @@ def test_what_could_not_be_put_down_is_put_down_later(house):
         house.comes_to(job, S.FAILED)
     assert house.calls == ["execute a", "revert a"]
     house.assert_at_rest(job)
+
+
+def test_a_task_whose_start_could_not_be_stored_is_handed_on_as_one_that_never_began(house, monkeypatch):
+    class Away(Database):
+        """Cannot be reached when the second task is to begin."""
+
+        left = 1
+
+        def write(self, *, ask: bool = True) -> Any:
+            if not ask and len(house.calls) == 1 and self.left:
+                self.left -= 1
+                raise Unreachable("connection lost")
+            return super().write(ask=ask)
+
+    once = job_persistence._TRIES.copy(stop=tenacity.stop_after_attempt(1))
+    monkeypatch.setattr(job_persistence, "_TRIES", once)
+    house.conductors_database = Away(house.database.engine)
+    house.flow(lambda: [house.step("a"), house.step("b")])
+    job = house.post()
+    with house.running("one", run={"max_dispatches": 1}) as one:
+        assert one.wait(10)
+    assert [task.state for task in house.get(job).tasks] == ["success", "pending"]
+    atoms = {row["name"]: row["state"] for row in house.rows(ATOMS)}
+    assert (atoms["a"], atoms["b"]) == ("SUCCESS", "PENDING")
+    house.drain(name="two")
+    assert house.get(job).state is S.COMPLETED
+    assert house.calls == ["execute a", "execute b"]
 
 
 def test_a_burst_sees_what_came_back_while_it_looked(house):
