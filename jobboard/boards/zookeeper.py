@@ -18,6 +18,7 @@ from kazoo.protocol.states import KazooState
 from kazoo.retry import KazooRetry
 from kazoo.security import CREATOR_ALL_ACL
 from taskflow import exceptions as excp
+from taskflow.jobs import base
 from taskflow.jobs.backends.impl_zookeeper import ZookeeperJob, ZookeeperJobBoard
 from taskflow.utils import misc
 
@@ -101,6 +102,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
     - It lives in `<path>/<name>/jobs`, with what is trashed and who is connected in folders beside it.
     - A znode that is no posting is passed over and noted in `malformed`; it would end TaskFlow's conductors.
     - An iteration asks once who has claimed what, not twice for each posting.
+    - Who listens is told of a posting once, also when the watch has it before `post` does.
     - A claim whose reply was lost is looked up before an answer is given.
     - Claims belong to this object's session, not to a name.
     - While the server is away, requests fail; with TaskFlow's they wait until it is back.
@@ -119,6 +121,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
         self.options: Final = options
         self.malformed: dict[str, str] = {}
         """Znodes that are no postings, by path, and why."""
+        self._told: set[str] = set()  # paths of postings that listeners were told of, until their removal
         self._entity: Any = None
         self._opened = False
         self._lost = True
@@ -162,6 +165,7 @@ class ZookeeperBoard(ZookeeperJobBoard):
         """End the session and with it the claims."""
         self._opened = False
         super().close()
+        self._told.clear()
 
     def iterjobs(self, only_unclaimed: bool = False, ensure_fresh: bool = False) -> PostingIterator:
         """Iterate by priority, then oldest first. `ensure_fresh`: read what has just been posted elsewhere."""
@@ -213,6 +217,14 @@ class ZookeeperBoard(ZookeeperJobBoard):
             raise excp.JobFailure(f"{fail_msg_tpl % job_uuid}: {self.options.address} does not answer")
         with super()._wrap(job_uuid, job_path, fail_msg_tpl, ensure_known):
             yield
+
+    def _try_emit(self, state: str, details: dict[str, Any]) -> None:
+        path = details["job"].path
+        with self._job_cond:
+            if state == base.POSTED and path in self._told:
+                return
+            (self._told.add if state == base.POSTED else self._told.discard)(path)
+        super()._try_emit(state, details)
 
     def _get_owner_and_data(self, job: ZookeeperJob) -> tuple[dict[str, Any], Any, dict[str, Any], Any]:
         lock, lock_stat, data, stat = super()._get_owner_and_data(job)

@@ -15,6 +15,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import ConnectionLoss, NoAuthError
 from kazoo.protocol.states import KazooState
 from taskflow import exceptions as excp
+from taskflow.jobs import base
 from taskflow.types import entity
 from taskflow.utils import kazoo_utils
 
@@ -66,6 +67,27 @@ def test_all_it_makes_is_in_one_folder(options: ZookeeperOptions, zookeeper: Zoo
         assert client.get_children(options.path) == ["board"]
         assert sorted(client.get_children(f"{options.path}/board")) == [".entities", ".trash", "jobs"]
         assert client.get_children(f"{options.path}/board/.trash") == ["job0000000000"]
+
+
+def test_a_posting_is_told_once_though_the_watch_has_it_first(
+    options: ZookeeperOptions, monkeypatch: pytest.MonkeyPatch
+):
+    with opened(options) as board:
+        told: list[str] = []
+        board.notifier.register(base.POSTED, lambda _state, details: told.append(details["job"].name))
+        create = board._client.create
+
+        def create_and_be_slow(*args: Any, **options: Any) -> str:
+            path: str = create(*args, **options)
+            until(lambda: told, what="the watch")
+            return path
+
+        monkeypatch.setattr(board._client, "create", create_and_be_slow)
+        board.post("first")
+        monkeypatch.undo()
+        board.post("second")
+        until(lambda: told[-1] == "second", what="the second posting")
+        assert told == ["first", "second"]
 
 
 def test_with_a_user_nobody_else_reads_or_writes(options: ZookeeperOptions, zookeeper: ZooKeeper):
