@@ -71,9 +71,11 @@ def take(
     Records at rest, or that have another posting by now, are left out: their postings are to be removed. A
     record that is malformed is given with its `faults`, for its conductor to bring it to rest.
     """
-    mine = sa.select(jobs).where(jobs.c.posting.in_(postings), CLAIMABLE).with_for_update()
+    if not postings:
+        return []
     order = {posting: index for index, posting in enumerate(postings)}
-    rows = sorted(connection.execute(mine).mappings(), key=lambda row: order[row["posting"]])
+    found = _claimable(len(postings)).fetch(connection, several_values("posting", postings))
+    rows = sorted(found, key=lambda row: order[row["posting"]])
     return give(connection, database, owner, rows, handles)
 
 
@@ -104,6 +106,14 @@ def give(
         _claim(stored, before, details.get(stored["id"]), handles.get(stored["posting"]))
         for before, stored in zip(rows, after, strict=True)
     ]
+
+
+@functools.cache
+def _claimable(count: int) -> Prepared:
+    """The records of so many postings, locked."""
+    return Prepared(
+        sa.select(jobs).where(jobs.c.posting.in_(several("posting", count)), CLAIMABLE).with_for_update()
+    )
 
 
 @functools.cache

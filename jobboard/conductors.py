@@ -91,6 +91,15 @@ def is_alive(database: Database, owner: sa.ColumnElement[str | None]) -> sa.Colu
     return sa.exists(sa.select(conductors.c.owner).where(heard_of))
 
 
+def held_by_others(
+    connection: sa.Connection, database: Database, owner: Owner, postings: Sequence[str]
+) -> frozenset[str]:
+    """Those of these postings whose record another conductor holds that lives."""
+    held = sa.and_(jobs.c.posting.in_(postings), jobs.c.owner.is_not(None), jobs.c.owner != owner.id)
+    query = sa.select(jobs.c.posting).where(held, is_alive(database, jobs.c.owner))
+    return frozenset(connection.execute(query).scalars())
+
+
 def live_slots(connection: sa.Connection, database: Database) -> int:
     """How many jobs all live conductors together run at once."""
     alive = lasts(database, conductors.c.expires_at)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE
 from jobboard.schema import WAITING, jobs
-from jobboard.statements import Prepared
+from jobboard.statements import Prepared, Script, add_update
 from jobboard.states import State
 
 _LOCK = 0x636F756E7466  # PostgreSQL's advisory lock: one feeder counts at a time
@@ -93,9 +93,10 @@ def _choose(connection: sa.Connection, rows: Sequence[sa.RowMapping], full: set[
 
 
 def _give_uuids(connection: sa.Connection, ids: Sequence[str]) -> None:
-    if ids:
-        give = sa.update(jobs).where(jobs.c.id == sa.bindparam("which")).values(posting=sa.bindparam("uuid"))
-        connection.execute(give, [{"which": job, "uuid": str(uuid4())} for job in ids])
+    script = Script()
+    for job in ids:
+        add_update(script, jobs, {"id": job}, {"posting": str(uuid4())})
+    script.run(connection)
 
 
 def _on_board(connection: sa.Connection, flows: set[str]) -> dict[str, int]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+from uuid import uuid4
 
 from kazoo import exceptions as kazoo_exceptions
 from kazoo.client import KazooClient
@@ -20,7 +23,7 @@ from kazoo.security import CREATOR_ALL_ACL
 from taskflow import exceptions as excp
 from taskflow.jobs import base
 from taskflow.jobs.backends.impl_zookeeper import ZookeeperJob, ZookeeperJobBoard
-from taskflow.utils import misc
+from taskflow.utils import kazoo_utils, misc
 
 from jobboard.boards.clock import GIVEN_UP
 from jobboard.boards.iteration import PostingIterator, place, why_no_posting
@@ -32,6 +35,8 @@ LOG = logging.getLogger(__name__)
 
 # Without a limit the pauses between two attempts to connect would grow to an hour.
 _RECONNECT: Final = {"max_tries": -1, "delay": 0.1, "backoff": 2, "max_delay": 2.0}
+
+_AT_ONCE: Final = 100  # postings: far less than a request may be long
 
 
 def _without_secret(record: logging.LogRecord) -> bool:
@@ -181,6 +186,42 @@ class ZookeeperBoard(ZookeeperJobBoard):
             if not self._holds(job, who):
                 raise
 
+    def post_all(self, postings: Sequence[tuple[str, dict[str, Any], base.JobPriority]]) -> None:
+        """Post so many, of a name, details and priority each. Who listens hears of them as of what others post.
+
+        Raises `JobFailure`; some may be posted then, in the order given.
+        """
+        with self._wrap(self.name, self.path, "Posting on jobboard %s", ensure_known=False):
+            for start in range(0, len(postings), _AT_ONCE):
+                request = self._client.transaction()
+                for name, details, priority in postings[start : start + _AT_ONCE]:
+                    posting = base.format_posting(str(uuid4()), name, details=details, priority=priority)
+                    request.create(self._job_base, json.dumps(posting).encode(), sequence=True)
+                kazoo_utils.checked_commit(request)
+
+    def claim_all(self, jobs: Sequence[ZookeeperJob], who: str) -> list[ZookeeperJob]:
+        """Claim so many; those that were there, and that nobody else had. Raises `JobFailure`.
+
+        One request, unless someone was there before us. If its reply is lost, find out what became of it: for as
+        long as the session can last.
+        """
+        with self._wrap(self.name, self.path, "Claiming on jobboard %s", ensure_known=False):
+            try:
+                if _is_done(self._claim_of(jobs, who).commit()):
+                    return list(jobs)
+            except (kazoo_exceptions.KazooException, self._client.handler.timeout_exception):
+                if not (held := [job for job in jobs if self._holds(job, who)]):
+                    raise
+                return held
+            asked = [(job, self._claim_of([job], who).commit_async()) for job in jobs]
+            return [job for job, answer in asked if self._came_about(job, who, answer)]
+
+    def remove_all(self, jobs: Sequence[ZookeeperJob]) -> None:
+        """Remove what nobody wants on the board any more, whoever has claimed it. Raises `JobFailure`."""
+        with self._wrap(self.name, self.path, "Removing from jobboard %s", ensure_known=False):
+            for start in range(0, len(jobs), _AT_ONCE):
+                self._remove_some(jobs[start : start + _AT_ONCE])
+
     def find_owner(self, job: ZookeeperJob) -> str | None:
         """Who has claimed it. `JobFailure` for a claim that cannot be read."""
         try:
@@ -197,14 +238,14 @@ class ZookeeperBoard(ZookeeperJobBoard):
 
     def postings(self, *, ensure_fresh: bool) -> list[tuple[ZookeeperJob, bool]]:
         """All known jobs in order, and whether they are claimed."""
-        jobs = self._fetch_jobs(ensure_fresh=ensure_fresh)
-        if not jobs:
-            return []
         with self._wrap(self.name, self.path, "Iterating jobboard %s", ensure_known=False):
             try:
                 children = frozenset(self._client.get_children(self.path))
             except kazoo_exceptions.NoNodeError:
                 return []
+            if ensure_fresh:
+                self._on_job_posting(children, delayed=False)
+            jobs = self._fetch_jobs()
         named = [(paths.basename(job.path), job) for job in jobs]
         return [(job, name + self.LOCK_POSTFIX in children) for name, job in named if name in children]
 
@@ -258,29 +299,67 @@ class ZookeeperBoard(ZookeeperJobBoard):
             LOG.warning("jobboard %s: %s is passed over: %s", self.name, path, why)
         self.malformed[path] = why
 
-    def _on_job_posting(self, children: Sequence[str], delayed: bool = True) -> None:
-        there = {paths.join(self.path, child) for child in children}
+    def _on_job_posting(self, children: Collection[str], delayed: bool = True) -> None:
+        # As TaskFlow's, which compares each with each, and asks for one after the other.
+        there = {f"{self.path}/{child}" for child in children if _is_posting(child)}
+        there |= self._posted_since(children)
         self.malformed = {path: why for path, why in self.malformed.items() if path in there}
-        super()._on_job_posting([*children, *self._posted_since(children)], delayed)
+        with self._job_cond:
+            known = frozenset(self._known_jobs)
+            for path in known - there:
+                self._remove_job(path)
+            self._job_cond.notify_all()
+        asked = [(path, self._client.get_async(path)) for path in sorted(there - known)]
+        for path, answer in asked:
+            if delayed:
+                answer.rawlink(functools.partial(self._process_child, path))
+            else:
+                self._process_child(path, answer, quiet=False)
 
-    def _posted_since(self, children: Sequence[str]) -> list[str]:
-        """Known jobs that are newer than all of `children`, and are there.
+    def _posted_since(self, children: Collection[str]) -> set[str]:
+        """Known jobs that are newer than all of `children`, and are there: their paths.
 
         TaskFlow forgets what a list lacks; but a list may have been made before a job was posted. The server
         counts postings up: what is older than the newest of the list, and not in it, has been removed.
         """
         if self._is_interrupted:
-            return []
+            return set()
         newest = max((_sequence(child) for child in children if _is_posting(child)), default=-1)
         with self._job_cond:
             newer = [path for path, job in self._known_jobs.items() if job.sequence > newest]
-        return [paths.basename(path) for path in newer if self._may_exist(path)]
+        return {path for path in newer if self._may_exist(path)}
 
     def _may_exist(self, path: str) -> bool:
         try:
             return self._client.exists_async(path).get(timeout=self.options.timeout_s) is not None
         except (kazoo_exceptions.KazooException, self._client.handler.timeout_exception):
             return True  # the next list tells
+
+    def _claim_of(self, jobs: Sequence[ZookeeperJob], who: str) -> Any:
+        request = self._client.transaction()
+        lock = json.dumps({"owner": who}).encode()
+        for job in jobs:
+            request.check(job.path, -1)
+            request.create(job.lock_path, lock, ephemeral=True)
+        return request
+
+    def _came_about(self, job: ZookeeperJob, who: str, answer: Any) -> bool:
+        try:
+            return _is_done(answer.get())
+        except (kazoo_exceptions.KazooException, self._client.handler.timeout_exception):
+            return self._holds(job, who)
+
+    def _remove_some(self, jobs: Sequence[ZookeeperJob]) -> None:
+        request = self._client.transaction()
+        both = [path for job in jobs for path in (job.path, job.lock_path)]
+        for path in both:
+            request.delete(path)
+        if not _is_done(request.commit()):  # some had gone before
+            for answer in [self._client.delete_async(path) for path in both]:
+                with contextlib.suppress(kazoo_exceptions.NoNodeError):
+                    answer.get()
+        for job in jobs:
+            self._remove_job(job.path)
 
     def _state_change_listener(self, state: str) -> None:
         begun = state == KazooState.CONNECTED and self._lost and self._opened
@@ -300,6 +379,8 @@ class ZookeeperBoard(ZookeeperJobBoard):
 
     def _holds(self, job: ZookeeperJob, who: str) -> bool:
         """Is the claim ours, made in the session that goes on?"""
+        if not self.alive:
+            return False
         timeout_s = self.options.timeout_s
         retry = KazooRetry(max_tries=-1, max_delay=1.0, deadline=timeout_s)
         try:
@@ -321,6 +402,11 @@ def why_malformed(path: str, raw: bytes) -> str | None:
     except (ValueError, RecursionError) as error:
         return str(error)
     return why_no_posting(posting)
+
+
+def _is_done(answers: Sequence[Any]) -> bool:
+    """Was a transaction, which was answered so, carried out?"""
+    return not any(isinstance(answer, kazoo_exceptions.KazooException) for answer in answers)
 
 
 def _is_posting(child: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from jobboard.database import Database
 from jobboard.errors import SettingError
@@ -28,43 +28,45 @@ def open_dispatch(database: Database, settings: Settings) -> Dispatch:
 
     Raises `SettingError` for a board whose client is not installed.
     """
-    if settings.board_kind == "sql":
-        from jobboard.boards.sql import SqlJobBoard
-        from jobboard.dispatch.sql import SqlDispatch
-
-        board = SqlJobBoard(BOARD, {"lease": settings.lease}, database=database)
-        return SqlDispatch(database, board)
-    from jobboard.dispatch.taskflow import TaskflowDispatch
-
-    return TaskflowDispatch(database, _OPENERS[settings.board_kind](settings))
+    return _OPENERS[settings.board_kind](database, settings)
 
 
-def _open_zookeeper(settings: Settings) -> Any:
+def _open_sql(database: Database, settings: Settings) -> Dispatch:
+    from jobboard.boards.sql import SqlJobBoard
+    from jobboard.dispatch.sql import SqlDispatch
+
+    return SqlDispatch(database, SqlJobBoard(BOARD, {"lease": settings.lease}, database=database))
+
+
+def _open_zookeeper(database: Database, settings: Settings) -> Dispatch:
     from jobboard.boards import zookeeper
+    from jobboard.dispatch.zookeeper import ZookeeperDispatch
 
     options = zookeeper.parse_zookeeper_url(settings.jobboard_url, timeout_s=settings.lease)
-    return zookeeper.open_board(BOARD, options)
+    return ZookeeperDispatch(database, zookeeper.open_board(BOARD, options))
 
 
-def _open_redis(settings: Settings) -> Any:
+def _open_redis(database: Database, settings: Settings) -> Dispatch:
     from jobboard.boards.redis_options import parse_redis_url
+    from jobboard.dispatch.taskflow import TaskflowDispatch
 
     options = parse_redis_url(settings.jobboard_url, lease_s=settings.lease)
     with _installed("redis"):
         from jobboard.boards import redis
-    return redis.open_board(BOARD, options)
+    return TaskflowDispatch(database, redis.open_board(BOARD, options))
 
 
-def _open_etcd(settings: Settings) -> Any:
+def _open_etcd(database: Database, settings: Settings) -> Dispatch:
     from jobboard.boards.etcd_options import parse_etcd_url
+    from jobboard.dispatch.taskflow import TaskflowDispatch
 
     options = parse_etcd_url(settings.jobboard_url, lease_s=settings.lease)
     with _installed("etcd"):
         from jobboard.boards import etcd
-    return etcd.open_board(BOARD, options)
+    return TaskflowDispatch(database, etcd.open_board(BOARD, options))
 
 
-_OPENERS: Final = {"zookeeper": _open_zookeeper, "redis": _open_redis, "etcd": _open_etcd}
+_OPENERS: Final = {"sql": _open_sql, "zookeeper": _open_zookeeper, "redis": _open_redis, "etcd": _open_etcd}
 
 
 @contextmanager

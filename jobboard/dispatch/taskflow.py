@@ -16,12 +16,12 @@ from taskflow import exceptions
 
 from jobboard import claims, feeder, reconciler
 from jobboard.claims import Claim, Owner
-from jobboard.conductors import is_alive, live_slots
+from jobboard.conductors import held_by_others, live_slots
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.models import priority_name
-from jobboard.schema import Row, jobs
+from jobboard.schema import Row
 from jobboard.statements import Script
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ WINDOW = 100
 """How many postings the board is kept supplied with, at least."""
 
 _PER_SLOT: Final = 4  # of those that live
+_FEED_S: Final = 0.1
 _POSTED_S: Final = 2.0  # from giving a record its posting's id to the posting, at most
 
 
@@ -40,6 +41,7 @@ class TaskflowDispatch(Dispatch):
         self._database = database
         self.board = board
         self._window = WINDOW
+        self._feed_at_s = 0.0
         self._rounds = reconciler.Rounds(database)
         self._missing_since: dict[str, float] = {}  # by the posting's id
 
@@ -59,10 +61,14 @@ class TaskflowDispatch(Dispatch):
         return bool(getattr(self.board, "alive", self.board.connected))
 
     def claim(self, owner: Owner, flows: Sequence[str], limit: int, *, busy: Collection[str] = ()) -> list[Claim]:
-        """Feed the board, then claim one posting after the other."""
+        """Feed the board, then claim what is first served, as much as there is room for at once."""
         with reached(self.board):
-            self._feed()
-            return self._claim(owner, frozenset(flows), limit, busy)
+            there = self._look()
+            usable = _usable(there, flows)
+            # While there is enough, the board is fed only now and then.
+            if (len(usable) < limit or time.monotonic() >= self._feed_at_s) and self._feed(len(there)):
+                usable = _usable(self._look(), flows)
+            return self._claim(owner, limit, usable, busy)
 
     def free_dead_claims(self) -> int:
         """The server does that when a session ends."""
@@ -83,8 +89,8 @@ class TaskflowDispatch(Dispatch):
     def mend(self, owner: Owner, running: Collection[str]) -> int:
         """The board is read first: a posting that no record wants by then is never wanted again."""
         with reached(self.board):
-            on_board = list(self._postings())
-            free = {posting.uuid for posting in self.board.iterjobs(only_unclaimed=True)}
+            there = self._look()
+            on_board = [posting for posting, _claimed in there]
             with self._database.read() as connection:
                 missing = self._missing(connection, on_board)
                 wanted = reconciler.wanted(connection, _ids(on_board))
@@ -92,8 +98,8 @@ class TaskflowDispatch(Dispatch):
                 dead = reconciler.has_long_dead(connection, self._database)
                 self._window = max(WINDOW, _PER_SLOT * live_slots(connection, self._database))
             mended = self._post_again(missing) if missing else 0
-            for posting in on_board:
-                if posting.uuid in free:
+            for posting, claimed in there:
+                if not claimed:
                     mended += self._remove_unwanted(owner, posting, wanted)
                 elif job_id(posting) not in running:
                     mended += self._abandon_unrun(owner, posting)
@@ -103,22 +109,34 @@ class TaskflowDispatch(Dispatch):
                 mended += reconciler.forget_long_dead(connection, self._database)
         return mended
 
-    def _feed(self) -> None:
-        """Top the board's window up."""
-        room = self._window - len(list(self._postings()))
+    # What is asked of the board, the simple way
+
+    def _look(self) -> list[tuple[Any, bool]]:
+        """All postings in order, and whether they are claimed."""
+        postings = list(self.board.iterjobs(ensure_fresh=True))
+        free = {posting.uuid for posting in self.board.iterjobs(only_unclaimed=True)}
+        return [(posting, posting.uuid not in free) for posting in postings]
+
+    def _post(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self.board.post(row["flow"], details=details_of(row), priority=priority_of(row))
+
+    def _hold(self, owner: Owner, postings: Sequence[Any]) -> list[Any]:
+        """Claim postings; those that nobody else has."""
+        return [posting for posting in postings if self._is_claimed_by(owner, posting)]
+
+    # Feeding
+
+    def _feed(self, there: int) -> bool:
+        """Top up the board's window, in which so many are; whether anything was posted."""
+        room = self._window - there
         if room <= 0:
-            return
+            return False
+        self._feed_at_s = time.monotonic() + _FEED_S
         with self._database.write() as connection:
             due = feeder.take_due(connection, self._database, room)
-        for row in due:
-            self._post(row)
-
-    def _post(self, row: Row) -> None:
-        self.board.post(
-            row["flow"],
-            details={"job": row["id"], "posting": row["posting"]},
-            priority=priority_name(row["priority"]).upper(),
-        )
+        self._post(due)
+        return bool(due)
 
     def _missing(self, connection: sa.Connection, on_board: Collection[Any]) -> list[Row]:
         """Records whose posting did not reach the board, or was removed by someone else.
@@ -135,8 +153,7 @@ class TaskflowDispatch(Dispatch):
         """Under another id: of two who miss the same posting, only one gives the record a new one."""
         with self._database.write() as connection:
             renewed = reconciler.renew_postings(connection, rows)
-        for row in renewed:
-            self._post(row)
+        self._post(renewed)
         return len(renewed)
 
     def _remove_unwanted(self, owner: Owner, posting: Any, wanted: Collection[str]) -> bool:
@@ -158,36 +175,29 @@ class TaskflowDispatch(Dispatch):
         self.board.abandon(posting, owner.id)
         return True
 
-    def _postings(self) -> Iterable[Any]:
-        postings: Iterable[Any] = self.board.iterjobs(ensure_fresh=True)
-        return postings
-
-    def _claim(self, owner: Owner, flows: frozenset[str], limit: int, busy: Collection[str]) -> list[Claim]:
+    def _claim(self, owner: Owner, limit: int, left: Sequence[Any], busy: Collection[str]) -> list[Claim]:
         found: list[Claim] = []
-        had = set(busy)
         try:
-            for posting in self.board.iterjobs(only_unclaimed=True):
-                if len(found) >= limit:
-                    break
-                if posting_id(posting) is None:
-                    continue  # someone else's: it is left alone
-                if posting.name in flows and job_id(posting) not in had:
-                    found += self._claim_one(owner, posting)
-                    # A job may be there twice, after an outage; it is never to be had twice.
-                    had |= {claim.job for claim in found}
+            while left and len(found) < limit:
+                # A job may be there twice, after an outage; it is never to be had twice.
+                had = {*busy, *(claim.job for claim in found)}
+                chosen, left = _one_of_each(left, had, limit - len(found))
+                found += self._claim_these(owner, chosen)
         except (exceptions.JobFailure, Unreachable):
             # The board or the database has gone in between: what was claimed before is to be run all the same.
             if not found:
                 raise
         return found
 
-    def _claim_one(self, owner: Owner, posting: Any) -> list[Claim]:
-        if not self._is_claimed_by(owner, posting):
+    def _claim_these(self, owner: Owner, postings: Sequence[Any]) -> list[Claim]:
+        held = self._hold(owner, postings)
+        if not held:
             return []
         try:
-            return self._tell_record(owner, posting)
+            return self._tell_records(owner, held)
         except Unreachable:
-            self.board.abandon(posting, owner.id)
+            for posting in held:
+                self.board.abandon(posting, owner.id)
             raise
 
     def _is_claimed_by(self, owner: Owner, posting: Any) -> bool:
@@ -198,30 +208,61 @@ class TaskflowDispatch(Dispatch):
             return False
         return True
 
-    def _tell_record(self, owner: Owner, posting: Any) -> list[Claim]:
-        """Raise the record's epoch for a posting that is ours; put the posting down if there is no use for it."""
-        uuid = posting_id(posting) or ""
+    def _tell_records(self, owner: Owner, held: Sequence[Any]) -> list[Claim]:
+        """Raise the records' epochs for postings that are ours; put those down that are of no use."""
+        handles = {posting_id(posting) or "": (owner.id, posting) for posting in held}
         with self._database.write() as connection:
-            if self._is_worked_on(connection, owner, uuid):
-                taken: list[Claim] | None = None
-            else:
-                handles = {uuid: (owner.id, posting)}
-                taken = claims.take(connection, self._database, owner, [uuid], handles)
-        if taken is None and not self._is_surplus(posting):
-            self.board.abandon(posting, owner.id)
-        elif not taken:
-            self.board.consume(posting, owner.id)  # its record is at rest, or has another posting
-        return taken or []
+            others = held_by_others(connection, self._database, owner, list(handles))
+            mine = [uuid for uuid in handles if uuid not in others]
+            taken = claims.take(connection, self._database, owner, mine, handles)
+        useful = {claim.posting for claim in taken}
+        for posting in held:
+            uuid = posting_id(posting)
+            if uuid in others and not self._is_surplus(posting):
+                self.board.abandon(posting, owner.id)
+            elif uuid not in useful:
+                self.board.consume(posting, owner.id)  # its record is at rest, or has another posting
+        return taken
 
     def _is_surplus(self, posting: Any) -> bool:
         """Whether the job that runs is on the board a second time."""
         return any(
-            posting_id(other) == posting_id(posting) and other.uuid != posting.uuid for other in self._postings()
+            posting_id(other) == posting_id(posting) and other.uuid != posting.uuid for other, _ in self._look()
         )
 
-    def _is_worked_on(self, connection: sa.Connection, owner: Owner, uuid: str) -> bool:
-        others = sa.and_(jobs.c.posting == uuid, jobs.c.owner != owner.id, is_alive(self._database, jobs.c.owner))
-        return connection.execute(sa.select(jobs.c.id).where(others)).first() is not None
+
+def _usable(there: Sequence[tuple[Any, bool]], flows: Collection[str]) -> list[Any]:
+    """Those that nobody has claimed, and that are ours, of flows that are known."""
+    return [
+        posting
+        for posting, claimed in there
+        if not claimed and posting.name in flows and posting_id(posting) is not None
+    ]
+
+
+def _one_of_each(postings: Sequence[Any], had: Collection[str], most: int) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The first of each job that is not `had`, so many at most; and what is left of the others."""
+    chosen: dict[str | None, Any] = {}
+    left = []
+    for posting in postings:
+        job = job_id(posting)
+        if job in had:
+            continue
+        if job in chosen or len(chosen) == most:
+            left.append(posting)
+        else:
+            chosen[job] = posting
+    return list(chosen.values()), left
+
+
+def details_of(row: Row) -> dict[str, str]:
+    """What the posting of a record says."""
+    return {"job": row["id"], "posting": row["posting"]}
+
+
+def priority_of(row: Row) -> str:
+    """A record's priority, as TaskFlow calls it."""
+    return priority_name(row["priority"]).upper()
 
 
 def _ids(postings: Iterable[Any]) -> set[str]:

@@ -29,6 +29,7 @@ from jobboard.dispatch import taskflow
 from jobboard.dispatch.base import Dispatch
 from jobboard.dispatch.sql import SqlDispatch
 from jobboard.dispatch.taskflow import TaskflowDispatch
+from jobboard.dispatch.zookeeper import ZookeeperDispatch
 from jobboard.models import NewJob
 from jobboard.records import Records
 from jobboard.schema import conductors, jobs, postings, sessions
@@ -143,12 +144,13 @@ class OutsideDesk(Desk):
 class ServerDesk(Desk):
     """The board is on a server of its own. `board` gives one that nobody else has opened."""
 
-    def __init__(self, database: Database, board: Callable[[], Any]) -> None:
+    def __init__(self, database: Database, board: Callable[[], Any], dispatch: type[TaskflowDispatch]) -> None:
         super().__init__(database)
         self._board = board
+        self._dispatch = dispatch
 
     def make(self) -> Dispatch:
-        return TaskflowDispatch(self.database, self._board())
+        return self._dispatch(self.database, self._board())
 
     def end_session(self, dispatch: Any, past: Any) -> None:
         dispatch.board.close()
@@ -187,7 +189,8 @@ def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     opened = open_database(request.getfixturevalue(f"{database}_url"))
     made: Desk
     if board in ON_SERVERS:
-        made = ServerDesk(opened, ON_SERVERS[board](request.getfixturevalue(board).hosts))
+        dispatch = ZookeeperDispatch if board == "zookeeper" else TaskflowDispatch
+        made = ServerDesk(opened, ON_SERVERS[board](request.getfixturevalue(board).hosts), dispatch)
     else:
         made = {"sql": SqlDesk, "outside": OutsideDesk}[board](opened)
     made.open()

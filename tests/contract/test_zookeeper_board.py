@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kazoo.client import KazooClient
+from kazoo.client import KazooClient, TransactionRequest
 from kazoo.exceptions import ConnectionLoss, NoAuthError
 from kazoo.protocol.states import KazooState
 from taskflow import exceptions as excp
@@ -292,6 +292,65 @@ def test_a_claim_that_was_lost_on_its_way_is_none(options: ZookeeperOptions, mon
         with pytest.raises(excp.JobFailure):
             board.claim(job, "me")
         assert board.find_owner(job) is None
+
+
+# Many at once
+
+
+def post_many(board: Any, number: int) -> list[Any]:
+    board.post_all([(f"job {n}", {"n": n}, base.JobPriority.NORMAL) for n in range(number)])
+    return list(board.iterjobs(ensure_fresh=True))
+
+
+def test_many_are_posted_claimed_and_removed(options: ZookeeperOptions):
+    with opened(options) as board, opened(options) as other:
+        jobs = post_many(board, 250)
+        assert [(job.name, job.details) for job in jobs] == [(f"job {n}", {"n": n}) for n in range(250)]
+        assert board.claim_all(jobs[:200], "me") == jobs[:200]
+        assert {other.find_owner(job) for job in jobs[:200]} == {"me"}
+        board.remove_all(jobs[:200])
+        assert [job.name for job in other.iterjobs(ensure_fresh=True)] == [f"job {n}" for n in range(200, 250)]
+        assert board.job_count == 50
+
+
+def test_of_many_those_are_had_that_are_there_and_free(options: ZookeeperOptions):
+    with opened(options) as board, opened(options) as other:
+        jobs = post_many(board, 5)
+        other.claim(next(other.iterjobs(ensure_fresh=True)), "another")
+        other.remove_all([jobs[2]])
+        assert board.claim_all(jobs, "me") == [jobs[1], jobs[3], jobs[4]]
+        assert board.find_owner(jobs[0]) == "another"
+
+
+def test_many_are_removed_though_some_had_gone(options: ZookeeperOptions):
+    with opened(options) as board, opened(options) as other:
+        jobs = post_many(board, 5)
+        board.claim_all(jobs[:3], "me")
+        other.remove_all([jobs[1]])
+        board.remove_all(jobs)
+        assert list(other.iterjobs(ensure_fresh=True)) == []
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_when_the_reply_to_a_claim_of_many_is_lost_it_is_looked_up(
+    options: ZookeeperOptions, monkeypatch: pytest.MonkeyPatch, sent: bool
+):
+    with opened(options) as board:
+        jobs = post_many(board, 3)
+        commit = TransactionRequest.commit
+
+        def lose(transaction: Any) -> Any:
+            if sent:
+                commit(transaction)
+            raise ConnectionLoss
+
+        monkeypatch.setattr(TransactionRequest, "commit", lose)
+        if sent:
+            assert board.claim_all(jobs, "me") == jobs
+        else:
+            with pytest.raises(excp.JobFailure):
+                board.claim_all(jobs, "me")
+        assert {board.find_owner(job) for job in jobs} == {"me" if sent else None}
 
 
 # Others' mistakes

@@ -139,8 +139,8 @@ def test_a_job_whose_record_could_not_be_told_of_its_claim_is_run(house: House):
     class Deaf(TaskflowDispatch):
         lost = False
 
-        def _tell_record(self, *arguments: Any) -> list[Claim]:
-            claims = super()._tell_record(*arguments)
+        def _tell_records(self, *arguments: Any) -> list[Claim]:
+            claims = super()._tell_records(*arguments)
             if claims and not self.lost:
                 self.lost = True
                 raise Unreachable("connection lost")

@@ -188,8 +188,8 @@ MUTATIONS = [
     Mutation(
         "the look for a job that is on the board twice",
         "jobboard/dispatch/taskflow.py",
-        "had |= {claim.job for claim in found}",
-        "pass",
+        "had = {*busy, *(claim.job for claim in found)}",
+        "had = busy",
         (f"{_RECONCILER}::test_a_job_that_is_on_the_board_twice_is_had_once[outside-sqlite]",),
     ),
 ]
