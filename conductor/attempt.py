@@ -18,7 +18,7 @@ from jobboard.claims import Claim
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch
 from jobboard.errors import Fenced, Unreachable
-from jobboard.journal import Guess, Journal
+from jobboard.journal import Journal
 from jobboard.models import TaskError
 from jobboard.retry_delay import retry_delay_s
 from jobboard.schema import attempts, jobs
@@ -94,13 +94,18 @@ class Attempt:
 
     def _try_complete(self, results: dict[str, Any], foresee: Callable[[], None]) -> State:
         columns = self._at_rest() | {"results": results, "progress": 1.0}
-        with self._journal.begin(Guess(_SEALED, columns), ask=False) as connection:
+        if self._journal.move_at_once(_SEALED, columns, lambda: self._sealed(foresee)):
+            return State.COMPLETED
+        with self._journal.begin() as connection:
             state = self._journal.move(connection, _LIVE, Cause.SEAL, State.COMPLETED, **columns)
             if state is State.COMPLETED:
-                self._journal.end_attempt(ended_at=self._database.now(), outcome=str(state))
-                self._journal.also(self._dispatch.put_down(self._claim, keep_posting=False))
-                foresee()
+                self._sealed(foresee)
             return state
+
+    def _sealed(self, foresee: Callable[[], None]) -> None:
+        self._journal.end_attempt(ended_at=self._database.now(), outcome=str(State.COMPLETED))
+        self._journal.also(self._dispatch.put_down(self._claim, keep_posting=False))
+        foresee()
 
     def keep(self, error: TaskError) -> bool:
         """The job failed, and what its tasks did is kept: it rests, or goes on by itself later.

@@ -100,7 +100,7 @@ def give(
     details = _attempts(connection, after)
     script = Script()
     history.add(script, [_line(*pair, owner, now) for pair in zip(rows, after, strict=True)])
-    signals.add_notify(script, connection, signals.Channel.CHANGE)
+    signals.add_notify(script, database.dialect, signals.Channel.CHANGE)
     script.run(connection)
     return [
         _claim(stored, before, details.get(stored["id"]), handles.get(stored["posting"]))

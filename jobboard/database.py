@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from jobboard.errors import SettingError, Unreachable
 from jobboard.malformed import Malformed, read_json, shown
 from jobboard.migrations import upgrade
 from jobboard.schema import VERSION, UtcDateTime
+from jobboard.statements import Script
 
 _POSTGRESQL = {
     # A half-open connection is noticed in seconds, not in the system's 15 minutes.
@@ -97,6 +98,39 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    def commit(self, script: Script, *, ask: bool = True) -> bool:
+        """Run a script as a transaction of its own: all of it, or, if its condition does not hold, nothing.
+
+        As `write`, at a fraction of its cost: one request on PostgreSQL, and without SQLAlchemy in between.
+        """
+        with self._writer, self._reached(), self._cursor(ask=ask) as cursor:
+            return script.commit(cursor, self.engine.dialect)
+
+    @contextlib.contextmanager
+    def _cursor(self, *, ask: bool) -> Iterator[Any]:
+        """The driver's own, of a connection in no transaction. Its errors come as SQLAlchemy's."""
+        dialect = self.engine.dialect
+        held: Any = None
+        try:
+            held = self.engine.raw_connection()
+            while not _holds(dialect, held.dbapi_connection, held.info, ask=ask):
+                held.invalidate()
+                held = self.engine.raw_connection()
+            if self.dialect == "postgresql":
+                held.dbapi_connection.autocommit = True
+            with contextlib.closing(held.cursor()) as cursor:
+                yield cursor
+            if self.dialect == "postgresql":
+                held.dbapi_connection.autocommit = False
+            held.close()
+        except BaseException as error:
+            if held is not None:
+                held.invalidate(error)  # nobody knows what state it is in
+            driver = dialect.loaded_dbapi.Error
+            if not isinstance(error, driver):
+                raise
+            raise sa_exc.DBAPIError.instance("", None, error, driver, hide_parameters=True) from error
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -243,20 +277,26 @@ def _ask_connections(engine: sa.Engine) -> None:
 
     def ask(connection: sa.Connection) -> None:
         wanted = connection.get_execution_options().get("countermand_ask", True)
-        # A new one has never rested. After one that is gone comes another of the pool, which may be gone as well.
-        while (idle_since := connection.info.get("idle_since")) is not None:
-            if not wanted and time.monotonic() - idle_since < _IDLE_S:
-                return
-            held: Any = connection.connection.dbapi_connection
-            try:
-                engine.dialect.do_ping(held)
-            except engine.dialect.loaded_dbapi.Error as error:
-                connection.invalidate(error)
-            else:
-                return
+        # After one that is gone comes another of the pool, which may be gone as well.
+        while not _holds(engine.dialect, connection.connection.dbapi_connection, connection.info, ask=wanted):
+            connection.invalidate()
 
     sa.event.listen(engine, "checkin", rest)
     sa.event.listen(engine, "engine_connect", ask)
+
+
+def _holds(dialect: sa.Dialect, connection: Any, info: Mapping[Any, Any], *, ask: bool) -> bool:
+    """Does a connection from the pool hold still? Unless `ask`, one that was in use just now is taken to."""
+    idle_since = info.get("idle_since")
+    if idle_since is None:  # a new one has never rested
+        return True
+    if not ask and time.monotonic() - idle_since < _IDLE_S:
+        return True
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error:
+        return False
+    return True
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:

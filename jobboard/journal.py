@@ -2,13 +2,14 @@
 
 Each transaction begins with one UPDATE of the record that holds only while the claim's epoch stands, so a
 conductor that lost its claim writes nothing. The same UPDATE carries what people see of the job's tasks, and the
-same transaction its new lines of history and whatever else has gathered: none costs a transaction of its own.
+same transaction its new lines of history and whatever else has gathered: none costs a transaction of its own. What
+needs to know nothing of the record but that, goes to the database as one request.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,7 +24,7 @@ from jobboard.faults import state_of
 from jobboard.history import NewLine
 from jobboard.models import Task
 from jobboard.schema import Values, attempts, jobs
-from jobboard.statements import Script, add_update, update
+from jobboard.statements import Script, add_update, update, update_of
 from jobboard.states import Cause, State, Transition, transition
 from jobboard.task_view import AtomState, TaskView
 from jobboard.taskflow_rows import TaskflowRows
@@ -53,12 +54,8 @@ class _Gathered:
         )
 
 
-@dataclass(frozen=True)
-class Guess:
-    """The move that a transaction makes if nobody asked for anything else: tried in the fence's UPDATE."""
-
-    edge: Transition
-    columns: Values
+class _NotThere(Exception):
+    """The record is not as a transaction needs it."""
 
 
 class Journal:
@@ -93,34 +90,54 @@ class Journal:
             return tuple(self._view)
 
     @contextmanager
-    def begin(self, guess: Guess | None = None, *, ask: bool = True) -> Iterator[sa.Connection]:
-        """A transaction for the job; `Fenced`, and nothing is written, if the claim has passed on.
-
-        `ask`: as for `Database.write`.
-        """
-        with self._turn:
-            if self.lost:
-                raise Fenced(self.job, self.epoch)
-            gathered = self._take()
-            self._here, self._script, self._removed = _Gathered(), Script(), False
-            try:
-                with self._database.write(ask=ask) as connection:
-                    self._fence(connection, gathered.columns, guess)
-                    yield connection
-                    if not self._removed:
-                        self._write(connection, gathered.before(self._here))
-            except BaseException as error:
-                self._unsure |= isinstance(error, Unreachable)
-                self._give_back(gathered)
-                raise
-            self._unsure = False
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction for the job; `Fenced`, and nothing is written, if the claim has passed on."""
+        with self._turn, self._writing() as gathered, self._database.write() as connection:
+            self._fence(connection, gathered.columns)
+            yield connection
+            if not self._removed:
+                both = gathered.before(self._here)
+                if self._unsure:
+                    both.lines = history.missing(connection, both.lines)
+                self._add(Script(), both).run(connection)
 
     def store(self, *, ask: bool = True) -> None:
-        """Write what has gathered, if anything has: it must be stored before what comes next."""
+        """Write what has gathered, if anything has: it must be stored before what comes next.
+
+        `ask`: as for `Database.commit`.
+        """
         with self._turn:
-            if self._gathered:
-                with self.begin(ask=ask):
-                    pass
+            if not self._gathered:
+                return
+            if self._unsure:
+                with self.begin():
+                    return
+            try:
+                with self._writing() as gathered:
+                    self._commit(gathered, self._own, gathered.columns or {"epoch": self.epoch}, ask=ask)
+            except _NotThere:
+                self.lost = True
+                raise Fenced(self.job, self.epoch) from None
+
+    def move_at_once(self, edge: Transition, columns: Values, then: Callable[[], None]) -> bool:
+        """Make this move, with these columns; False, and nothing is written, if the record is not where it begins.
+
+        A request came first, then, or the claim has passed on, or a reply was lost: a transaction tells. `then` is
+        called to say what else is to be written, or not at all.
+        """
+        with self._turn:
+            if self._unsure:
+                return False
+            try:
+                with self._writing() as gathered:
+                    self._has_moved(edge)
+                    then()
+                    where = self._own | {"state": str(edge.source)}
+                    moved = {**gathered.columns, "state": str(edge.target), **columns}
+                    self._commit(gathered, where, moved, ask=False)
+            except _NotThere:
+                return False
+            return True
 
     def flush(self) -> None:
         """The same, if no one else writes for the job just now."""
@@ -200,10 +217,10 @@ class Journal:
         if current not in sources:
             return current
         # The fence's UPDATE has locked the row, so what it found still stands; the condition says so, too.
-        unchanged = {"id": self.job, "epoch": self.epoch, "state": str(current)}
+        unchanged = self._own | {"state": str(current)}
         if update(connection, jobs, unchanged, {"state": str(target), **columns}).rowcount != 1:
             raise Fenced(self.job, self.epoch)
-        self._has_moved(connection, transition(current, cause, target), message, by)
+        self._has_moved(transition(current, cause, target), message, by)
         return target
 
     def put_here(self, rows: TaskflowRows) -> None:
@@ -223,6 +240,25 @@ class Journal:
         removal.remove(connection, [self.job])
         self._removed = True
 
+    @property
+    def _own(self) -> Values:
+        return {"id": self.job, "epoch": self.epoch}
+
+    @contextmanager
+    def _writing(self) -> Iterator[_Gathered]:
+        """What a transaction is to write. If it fails, that gathers on."""
+        if self.lost:
+            raise Fenced(self.job, self.epoch)
+        gathered = self._take()
+        self._here, self._script, self._removed = _Gathered(), Script(), False
+        try:
+            yield gathered
+        except BaseException as error:
+            self._unsure |= isinstance(error, Unreachable)
+            self._give_back(gathered)
+            raise
+        self._unsure = False
+
     def _take(self) -> _Gathered:
         with self._lock:
             gathered, self._gathered = self._gathered, _Gathered()
@@ -234,39 +270,35 @@ class Journal:
         with self._lock:
             self._gathered = gathered.before(self._gathered)
 
-    def _fence(self, connection: sa.Connection, columns: Values, guess: Guess | None) -> None:
+    def _fence(self, connection: sa.Connection, columns: Values) -> None:
         """From here on the record is locked: no one else changes it before this transaction ends."""
-        own = {"id": self.job, "epoch": self.epoch}
-        if guess is not None:
-            source, moved = str(guess.edge.source), {"state": str(guess.edge.target), **guess.columns}
-            if update(connection, jobs, own | {"state": source}, columns | moved).rowcount == 1:
-                self._has_moved(connection, guess.edge)
-                return
-        row = update(connection, jobs, own, columns or {"epoch": self.epoch}, returning="state").first()
+        row = update(connection, jobs, self._own, columns or {"epoch": self.epoch}, returning="state").first()
         if row is None:
             self.lost = True
             raise Fenced(self.job, self.epoch)
         self._state = row.state
 
-    def _has_moved(
-        self, connection: sa.Connection, edge: Transition, message: str | None = None, by: str | None = None
-    ) -> None:
+    def _commit(self, gathered: _Gathered, where: Values, columns: Values, *, ask: bool) -> None:
+        """Write it all, if the record is as in `where`; else raise `_NotThere`."""
+        script = self._add(Script(update_of(jobs, where, columns)), gathered.before(self._here))
+        if not self._database.commit(script, ask=ask):
+            raise _NotThere
+
+    def _has_moved(self, edge: Transition, message: str | None = None, by: str | None = None) -> None:
         self._state = str(edge.target)
         said = message or edge.reason
         line = self._line(self._database.now(), history.STATE, state=str(edge.target), by=by, message=said)
         self._here.lines.append(line)
-        signals.add_notify(self._script, connection, signals.Channel.CHANGE)
+        signals.add_notify(self._script, self._database.dialect, signals.Channel.CHANGE)
 
-    def _write(self, connection: sa.Connection, gathered: _Gathered) -> None:
-        script = Script()
+    def _add(self, script: Script, gathered: _Gathered) -> Script:
+        """To a script, all but the record's own columns."""
         if gathered.attempt:
-            own = {"job": self.job, "number": self.attempt}
-            add_update(script, attempts, own, gathered.attempt)
+            add_update(script, attempts, {"job": self.job, "number": self.attempt}, gathered.attempt)
         gathered.rows.write(script)
-        lines = gathered.lines
-        history.add(script, history.missing(connection, lines) if self._unsure else lines)
+        history.add(script, gathered.lines)
         script.extend(self._script)
-        script.run(connection)
+        return script
 
     def _observe(self, atom: AtomState, at: datetime) -> None:
         task = self._view.observe(*atom, at.isoformat(timespec="microseconds"))

@@ -49,13 +49,13 @@ def notify(connection: sa.Connection, *channels: Channel) -> None:
     anyone waits for.
     """
     script = Script()
-    add_notify(script, connection, *channels)
+    add_notify(script, connection.dialect.name, *channels)
     script.run(connection)
 
 
-def add_notify(script: Script, connection: sa.Connection, *channels: Channel) -> None:
+def add_notify(script: Script, dialect: str, *channels: Channel) -> None:
     """The same, as a step of a script."""
-    if channels and connection.dialect.name == "postgresql":
+    if channels and dialect == "postgresql":
         script.add(_notify(channels), [{}])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from sqlalchemy.sql import visitors
 
 from jobboard.schema import Values
 
+_DIVISION_BY_ZERO: Final = "22012"
 _ROW: Final = re.compile(r"(?<= VALUES )\([^()]*\)")
 
 
@@ -76,11 +77,15 @@ class Prepared:
         return self._texts[dialect.name]
 
 
-@dataclass
 class Script:
-    """Statements to be run one after the other, whose answers nobody needs: on PostgreSQL in one request."""
+    """Statements to be run one after the other, whose answers nobody needs: on PostgreSQL in one request.
 
-    _steps: list[tuple[Prepared, Sequence[Values]]] = field(default_factory=list)
+    `condition`: an UPDATE that comes first, and has to find a row.
+    """
+
+    def __init__(self, condition: tuple[Prepared, Values] | None = None) -> None:
+        self._condition = condition
+        self._steps: list[tuple[Prepared, Sequence[Values]]] = []
 
     def add(self, statement: Prepared, rows: Sequence[Values]) -> None:
         """An INSERT may have several rows."""
@@ -88,20 +93,70 @@ class Script:
             self._steps.append((statement, rows))
 
     def extend(self, other: Script) -> None:
-        """What another has, after this."""
+        """The steps of another, after this."""
         self._steps.extend(other._steps)
 
     def run(self, connection: sa.Connection) -> None:
-        """Run them in the caller's transaction."""
-        texts = [(statement.text(connection.dialect), rows) for statement, rows in self._steps]
-        if connection.dialect.name == "postgresql":
-            words = [text.for_rows(len(rows)) for text, rows in texts]
-            bound = [value for text, rows in texts for row in rows for value in text.bound(row)]
+        """Run the steps in the caller's transaction."""
+        dialect = connection.dialect
+        if dialect.name == "postgresql":
+            words, bound = self._request(dialect)
             if words:
-                connection.exec_driver_sql(";\n".join(words), tuple(bound))
+                connection.exec_driver_sql(words, bound)
             return
-        for text, rows in texts:
+        for statement, rows in self._steps:
+            text = statement.text(dialect)
             connection.exec_driver_sql(text.words, [text.bound(row) for row in rows])
+
+    def commit(self, cursor: Any, dialect: Dialect) -> bool:
+        """Run it all as a transaction of its own, with the driver's cursor of a connection that is in none.
+
+        False, and nothing is written, if the condition does not hold. Raises the driver's errors.
+        """
+        if dialect.name == "postgresql":
+            return self._commit_in_one(cursor, dialect)
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            held = self._commit_each(cursor, dialect)
+            cursor.execute("COMMIT" if held else "ROLLBACK")
+        except BaseException:
+            if cursor.connection.in_transaction:
+                cursor.execute("ROLLBACK")
+            raise
+        return held
+
+    def _commit_in_one(self, cursor: Any, dialect: Dialect) -> bool:
+        words, bound = self._request(dialect)
+        if self._condition is not None:
+            statement, row = self._condition
+            text = statement.text(dialect)
+            met = f"WITH met AS ({text.words} RETURNING 1) SELECT 1 / count(*) FROM met"  # noqa: S608 - constants
+            words = f"{met};\n{words}"
+            bound = (*text.bound(row), *bound)
+        try:
+            cursor.execute(words, bound)
+        except Exception as error:
+            if getattr(error, "pgcode", None) == _DIVISION_BY_ZERO:
+                return False
+            raise
+        return True
+
+    def _commit_each(self, cursor: Any, dialect: Dialect) -> bool:
+        if self._condition is not None:
+            statement, row = self._condition
+            text = statement.text(dialect)
+            if cursor.execute(text.words, text.bound(row)).rowcount != 1:
+                return False
+        for statement, rows in self._steps:
+            text = statement.text(dialect)
+            cursor.executemany(text.words, [text.bound(row) for row in rows])
+        return True
+
+    def _request(self, dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
+        """The steps as one request."""
+        texts = [(statement.text(dialect), rows) for statement, rows in self._steps]
+        bound = [value for text, rows in texts for row in rows for value in text.bound(row)]
+        return ";\n".join(text.for_rows(len(rows)) for text, rows in texts), tuple(bound)
 
 
 def _text(statement: Any, dialect: Dialect) -> _Text:
@@ -151,8 +206,14 @@ def update(
 
 def add_update(script: Script, table: sa.Table, where: Values, values: Values) -> None:
     """The same, of plain values, as a step of a script."""
+    statement, row = update_of(table, where, values)
+    script.add(statement, [row])
+
+
+def update_of(table: sa.Table, where: Values, values: Values) -> tuple[Prepared, Values]:
+    """The same, of plain values: the statement, and its parameters."""
     row = values | {_wanted(name): value for name, value in where.items()}
-    script.add(_prepared(table, tuple(where), tuple(values), None), [row])
+    return _prepared(table, tuple(where), tuple(values), None), row
 
 
 @functools.cache

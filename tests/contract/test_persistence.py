@@ -28,6 +28,7 @@ from jobboard.schema import attempts, events, jobs
 from jobboard.task_view import AtomState
 from jobboard.taskflow_rows import ATOMS, FLOWS, LOGBOOKS, TaskflowRows
 from tests.emptied import emptied
+from tests.requests_seen import on_commits, on_statements
 from tests.servers import PostgreSQL
 from tests.servers.ports import free_port
 
@@ -411,11 +412,14 @@ def statements(database: Database) -> list[str]:
     """Everything that is written from now on."""
     seen: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if statement.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE"):
-            seen.append(statement)
+    def note(request: str) -> None:
+        seen.extend(
+            statement
+            for statement in request.split(";\n")
+            if statement.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE")
+        )
 
-    sa.event.listen(database.engine, "before_cursor_execute", note)
+    on_statements(database, note)
     return seen
 
 
@@ -514,12 +518,12 @@ def test_a_flow_is_saved_without_its_unchanged_atoms(database, journal):
 def fail_next_commit(database: Database) -> None:
     left = [1]
 
-    def refuse(_connection: Any) -> None:
+    def refuse(_commit: Any) -> None:
         if left:
             left.pop()
             raise sa_exc.OperationalError("COMMIT", {}, ConnectionError("connection lost"))
 
-    sa.event.listen(database.engine, "commit", refuse)
+    on_commits(database, refuse)
 
 
 def test_what_a_failed_commit_did_not_store_is_stored_by_the_next_try(database, journal, ours):
@@ -561,21 +565,20 @@ def test_lines_that_a_failed_commit_did_not_store_are_not_lost(database, journal
     assert stored(database)["jobs"][0]["tasks"][0]["detail"] == {"done": 1}
 
 
-def test_what_was_seen_later_is_never_overwritten_by_what_was_seen_before(database, journal, monkeypatch):
+def test_what_was_seen_later_is_never_overwritten_by_what_was_seen_before(database, journal):
     """Two threads write for one job. The slower was first."""
-    write, slow = database.write, threading.Event()
+    slow = threading.Event()
 
-    def held_up(**how: bool) -> Any:
+    def held_up(_commit: Any) -> None:
         if threading.current_thread() is watching:
             taken.set()
             assert slow.wait(60)
-        return write(**how)
 
     def store(state: str) -> None:
         journal.put(TaskflowRows(), [AtomState("a", state)])
         journal.store()
 
-    monkeypatch.setattr(database, "write", held_up)
+    on_commits(database, held_up)
     taken = threading.Event()
     watching = threading.Thread(target=store, args=[states.RUNNING])
     running = threading.Thread(target=store, args=[states.SUCCESS])

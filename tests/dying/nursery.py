@@ -12,11 +12,11 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import sqlalchemy as sa
 from taskflow.exceptions import JobFailure
 
 from conductor.service import Conductor
@@ -25,6 +25,7 @@ from jobboard.dispatch.opening import open_dispatch, open_records
 from jobboard.settings import read_settings
 from jobboard.states import AT_REST
 from tests.dying.plays import REGISTRY
+from tests.requests_seen import on_commits
 from tests.rules.checker import jobs_on
 
 LOG = logging.getLogger(__name__)
@@ -63,18 +64,17 @@ class Death:
         self._lock = threading.Lock()  # guards the count, also of the threads of a parallel flow
         self.commits = 0
 
-    def __call__(self, connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("countermand_write", False)
-        if not writes or threading.current_thread().name == "watch":
+    def __call__(self, commit: Callable[[], Any]) -> None:
+        if threading.current_thread().name == "watch":
             return
         with self._lock:
             self.commits += 1
             if self.commits == self._life.dies_at:
-                self._come(connection)
+                self._come(commit)
 
-    def _come(self, connection: sa.Connection) -> None:
+    def _come(self, commit: Callable[[], Any]) -> None:
         if self._life.after:
-            connection.connection.commit()
+            commit()
         tell(Obituary(died=True, commits=self.commits, session=session_of(self._conductor)))
         os._exit(0)
 
@@ -86,7 +86,7 @@ def live(life: Life) -> None:
         dispatch = open_dispatch(database, settings)
         conductor = Conductor(database, dispatch, REGISTRY, settings, slots=1, name=life.name)
         death = Death(life, conductor)
-        sa.event.listen(database.engine, "commit", death)
+        on_commits(database, death)
         threading.Thread(target=stop_at_rest, args=(conductor, other, life.job), daemon=True).start()
         conductor.run()
     tell(Obituary(died=False, commits=death.commits))

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from jobboard.database import Database
 from jobboard.errors import Unreachable
+from jobboard.statements import Script
 
 
 class Lost(Enum):
@@ -39,3 +40,13 @@ class LossyDatabase(Database):
             yield connection
         if lost is Lost.REPLY:
             raise Unreachable("the reply was lost")
+
+    def commit(self, script: Script, *, ask: bool = True) -> bool:
+        """As the real one, but for the loss."""
+        lost, self.lose = self.lose, None
+        if lost is Lost.REQUEST:
+            raise Unreachable("the request was lost")
+        held = super().commit(script, ask=ask)
+        if lost is Lost.REPLY:
+            raise Unreachable("the reply was lost")
+        return held

@@ -13,6 +13,7 @@ from jobboard.errors import Refused
 from jobboard.states import State
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step
+from tests.requests_seen import on_commits
 from tests.servers import PostgreSQL
 from tests.waiting import until
 
@@ -68,16 +69,16 @@ def test_at_no_moment_is_the_failed_task_stored_as_one_that_never_began(house):
     job = kept(house, Fails(1))
     stored: list[str] = []
 
-    def note(connection):
-        """What each transaction leaves of it, from inside."""
-        cursor = connection.connection.cursor()
-        cursor.execute("SELECT state FROM atomdetails WHERE name = 'b'")
-        stored.extend(state for (state,) in cursor.fetchall())
+    def note(_commit):
+        """What the transaction before has left of it: another thread may write in between, but not tear it."""
+        with house.database.read() as connection:
+            stored.extend(connection.execute(sa.text("SELECT state FROM atomdetails WHERE name = 'b'")).scalars())
 
-    sa.event.listen(house.database.engine, "commit", note)
+    on_commits(house.database, note)
     house.records.retry(job, by="bob")
     house.drain()
     assert house.get(job).state is S.COMPLETED
+    note(None)
     assert {"FAILURE", "RUNNING", "SUCCESS"} == set(stored)
 
 

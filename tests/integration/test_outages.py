@@ -267,7 +267,7 @@ class Disk:
 
     def __init__(self, database: Database) -> None:
         self._pragma: dict[str, str] = {}
-        sa.event.listen(database.engine, "begin", self._set)
+        sa.event.listen(database.engine, "checkout", self._set)
 
     def is_full(self) -> None:
         self._pragma = {"max_page_count": "1"}  # SQLite takes the pages that there are
@@ -278,9 +278,9 @@ class Disk:
     def is_well(self) -> None:
         self._pragma = {}
 
-    def _set(self, connection: sa.Connection) -> None:
+    def _set(self, connection: Any, *_others: Any) -> None:
         for name, value in ({"max_page_count": "1000000000", "query_only": "0"} | self._pragma).items():
-            connection.exec_driver_sql(f"PRAGMA {name} = {value}")
+            connection.execute(f"PRAGMA {name} = {value}")
 
 
 @pytest.mark.parametrize(

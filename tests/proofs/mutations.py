@@ -30,8 +30,8 @@ MUTATIONS = [
     Mutation(
         "the fence",
         "jobboard/journal.py",
-        'own = {"id": self.job, "epoch": self.epoch}',
-        'own = {"id": self.job}',
+        'return {"id": self.job, "epoch": self.epoch}',
+        'return {"id": self.job}',
         (f"{_RECORDS}::test_what_a_stale_claim_writes_is_refused[sqlite]", _HISTORIES),
     ),
     Mutation(
@@ -94,8 +94,8 @@ MUTATIONS = [
     Mutation(
         "the seal's condition",
         "jobboard/journal.py",
-        'update(connection, jobs, own | {"state": source}, columns | moved)',
-        "update(connection, jobs, own, columns | moved)",
+        'where = self._own | {"state": str(edge.source)}',
+        "where = self._own",
         ("tests/integration/test_conductor.py::test_a_cancel_just_before_the_seal_wins[sqlite]", _HISTORIES),
     ),
     # Cancelling and reverting
