@@ -8,11 +8,12 @@ from typing import Final
 SHORT_S: Final = 0.25
 """A run that takes no longer is short: no job waits longer for a slot while another conductor might have one."""
 
+_MOST_AHEAD: Final = 3  # times the slots
 _WEIGHT: Final = 0.2  # of the last run in the mean
 
 
 class Pace:
-    """Short jobs are claimed before there are slots for them, as many as there are slots.
+    """Short jobs are claimed before there are slots for them: as many as get one within `SHORT_S`.
 
     One request then claims for all of them, and no slot waits for it.
     """
@@ -31,4 +32,5 @@ class Pace:
         """How many jobs to claim while so many run, or wait for a slot."""
         if self._usual_s > SHORT_S:
             return max(0, self._slots - runs)
-        return 2 * self._slots - runs if runs <= self._slots else 0
+        ahead = int(self._slots * min(_MOST_AHEAD, SHORT_S / max(self._usual_s, 0.001)))
+        return self._slots + ahead - runs if runs <= self._slots else 0

@@ -257,7 +257,6 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg2"),
         connect_args=_POSTGRESQL,
-        isolation_level="READ COMMITTED",
         hide_parameters=True,  # errors and logs show statements, and not what is stored
         pool_size=size,
         max_overflow=overflow,
@@ -312,6 +311,8 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     extensions.register_type(lenient, connection)
     with connection.cursor() as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = %s", [_IDLE_MS])
+        # Not as the driver's own setting: with that, who goes to autocommit and back pays two requests.
+        cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
     connection.commit()
 
 
