@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -25,6 +24,7 @@ from jobboard.schema import attempts, jobs
 from jobboard.settings import shown_duration
 from jobboard.statements import update
 from jobboard.states import UNDOING, Cause, State, transition
+from jobboard.taskflow_rows import TaskflowRows
 
 LOG = logging.getLogger(__name__)
 
@@ -78,34 +78,34 @@ class Attempt:
                 connection, _LIVE, cause, State.REVERTING, message=message, error=asdict(error)
             )
 
-    def complete(self, results: dict[str, Any], foresee: Callable[[], None]) -> State:
+    def complete(self, results: dict[str, Any], rows: TaskflowRows) -> State:
         """The seal: completes the record unless something else was accepted before. Returns its state.
 
-        `foresee` is called in the transaction that completes it, to store what the engine is to say of that.
-        When the reply to the commit is lost, it asks again until it knows: to revert a job that is stored as
-        completed would be worse than to wait.
+        `rows` are stored with it, or not at all: what the engine is to say of that. When the reply to the commit
+        is lost, it asks again until it knows: to revert a job that is stored as completed would be worse than to
+        wait.
         """
         while True:
             try:
-                return self._try_complete(results, foresee)
+                return self._try_complete(results, rows)
             except Unreachable as error:
                 LOG.warning("job %s: sealing it, asking again: %s", self._claim.job, error)
                 time.sleep(_ASK_AGAIN_S)
 
-    def _try_complete(self, results: dict[str, Any], foresee: Callable[[], None]) -> State:
+    def _try_complete(self, results: dict[str, Any], rows: TaskflowRows) -> State:
         columns = self._at_rest() | {"results": results, "progress": 1.0}
-        if self._journal.move_at_once(_SEALED, columns, lambda: self._sealed(foresee)):
+        if self._journal.move_at_once(_SEALED, columns, lambda: self._sealed(rows)):
             return State.COMPLETED
         with self._journal.begin() as connection:
             state = self._journal.move(connection, _LIVE, Cause.SEAL, State.COMPLETED, **columns)
             if state is State.COMPLETED:
-                self._sealed(foresee)
+                self._sealed(rows)
             return state
 
-    def _sealed(self, foresee: Callable[[], None]) -> None:
+    def _sealed(self, rows: TaskflowRows) -> None:
         self._journal.end_attempt(ended_at=self._database.now(), outcome=str(State.COMPLETED))
         self._journal.also(self._dispatch.put_down(self._claim, keep_posting=False))
-        foresee()
+        self._journal.put_here(rows)
 
     def keep(self, error: TaskError) -> bool:
         """The job failed, and what its tasks did is kept: it rests, or goes on by itself later.

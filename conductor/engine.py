@@ -16,7 +16,7 @@ from taskflow.engines.action_engine import compiler, completer, deciders, execut
 from taskflow.patterns import linear_flow
 from taskflow.types.failure import Failure
 
-from conductor.attempt import LeftBehind
+from conductor.attempt import Attempt, LeftBehind
 from conductor.lean_engine import make_engine
 from conductor.seal import Seal
 from flows.binding import bind_atoms
@@ -29,6 +29,7 @@ from flows.structure import Structure, atoms_of, is_retry, structure_of_graph
 from jobboard import task_view
 from jobboard.job_persistence import JobPersistence
 from jobboard.models import TaskError
+from jobboard.states import State
 from jobboard.task_view import SEAL
 
 
@@ -200,12 +201,16 @@ class JobEngine:
         except StopIteration:
             return
 
-    def foresee_success(self) -> None:
-        """Have stored, with the record that is completed, what is to be stored of the seal and the flow."""
+    def complete(self, attempt: Attempt) -> State:
+        """What the seal does: see `Attempt.complete`. What is to be stored of flow and seal goes along."""
         flow, seal = self._flow_detail.copy(), self._flow_detail.find(self._storage.get_atom_uuid(SEAL)).copy()
         flow.state = states.SUCCESS
         seal.put(states.SUCCESS, None)
-        self._connection.foresee(flow, seal)
+        rows = self._connection.rows_of(flow, seal)
+        state = attempt.complete(self.results(), rows)
+        if state is State.COMPLETED:
+            self._connection.are_stored(rows)
+        return state
 
     def results(self) -> dict[str, Any]:
         """What the tasks provide, by name."""

@@ -245,7 +245,7 @@ class JobRun:
                 detail,
                 self._persistence,
                 self._pool,
-                Seal(lambda: self.attempt.complete(engine.results(), engine.foresee_success)),
+                Seal(lambda: engine.complete(self.attempt)),
                 keep=keep,
             )
             self._check_structure(engine)

@@ -98,15 +98,15 @@ class JobConnection(Connection):
         with suppress(Unreachable, Fenced):
             self._journal.flush()
 
-    def foresee(self, flow_detail: Any, atom_detail: Any) -> None:
-        """In the journal's transaction: store what the engine is to say of a flow's end, and of its last atom.
-
-        When the engine says it, nothing is left to be written.
-        """
-        flow = flow_row(flow_detail, self._known[flow_detail.uuid]["parent_uuid"])
+    def rows_of(self, flow_detail: Any, atom_detail: Any) -> TaskflowRows:
+        """What is to be stored of a flow and one of its atoms, which are known."""
+        flow = flow_row(flow_detail, self._known_row(flow_detail)["parent_uuid"])
         atom = atom_row(atom_detail, flow_detail.uuid)
-        self._known |= {flow["uuid"]: flow, atom["uuid"]: atom}
-        self._journal.put_here(TaskflowRows(flows={flow["uuid"]: flow}, atoms={atom["uuid"]: atom}))
+        return TaskflowRows(flows={flow["uuid"]: flow}, atoms={atom["uuid"]: atom})
+
+    def are_stored(self, rows: TaskflowRows) -> None:
+        """Someone else has stored these: when the engine says the same of them, nothing is left to be written."""
+        self._known |= rows.flows | rows.atoms
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:

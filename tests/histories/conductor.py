@@ -207,7 +207,7 @@ class Conductor:
             Todo.START: lambda: self._store(run, task, "RUNNING"),
             Todo.FINISH: lambda: self._put(run, task, "SUCCESS" if well else "FAILURE", None if well else BOOM),
             Todo.FAIL: lambda: self._fail(run),
-            Todo.SEAL: lambda: run.attempt.complete({"a": 1}, lambda: None),
+            Todo.SEAL: lambda: run.attempt.complete({"a": 1}, TaskflowRows()),
             Todo.START_REVERT: lambda: self._store(run, task, "REVERTING"),
             Todo.FINISH_REVERT: lambda: self._put(
                 run, task, "REVERTED" if well else "REVERT_FAILURE", None if well else BOOM
@@ -234,9 +234,15 @@ class Conductor:
             pass
 
     @staticmethod
-    def forget(run: Run, task: str) -> None:
-        """Take back that a task runs: it was not started, since that could not be stored, or no one knows."""
+    def forget(run: Run, task: str) -> bool:
+        """Take back that a task runs: it was not started, since that could not be stored, or no one knows.
+
+        False, and nothing is done, for one that an earlier run had in flight: it may have effects.
+        """
+        if task in {known.name for known in run.claim.tasks if known.state in ("running", "failure")}:
+            return False
         run.journal.put(TaskflowRows(), [AtomState(task, "PENDING")])
+        return True
 
     @staticmethod
     def _put(run: Run, task: str, atom_state: str, failure: dict[str, Any] | None = None) -> None:

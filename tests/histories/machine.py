@@ -389,8 +389,7 @@ class Histories(RuleBasedStateMachine):
             del self.jobs[known.id]
         if not stays and (not run.broken or todo is Todo.LET_GO):
             del conductor.runs[run.claim.job]
-        elif run.broken and todo is Todo.START:
-            conductor.forget(run, task)
+        elif run.broken and todo is Todo.START and conductor.forget(run, task):
             run.late[task] = "pending"
 
     def _end(self, conductor: Conductor, run: Run, todo: Todo, task: str, *, well: bool) -> None:

@@ -99,6 +99,33 @@ def test_a_cancel_of_what_was_handed_back_reverts_it(house):
     assert done.cancel.requested_at <= done.cancel.delivered_at <= done.cancel.stopped_at
 
 
+def test_what_was_in_flight_is_reverted_though_the_next_conductor_stops_before_it_goes_on(house):
+    gate, hold = Gate(), Hold()
+
+    def make() -> Any:
+        if house.calls:
+            gate.reached.set()
+            gate.open.wait(60)
+        return [house.step("a"), house.step("b", hold)]
+
+    house.flow(make)
+    job = house.post()
+    with house.running("one", grace_s=0.2) as one:
+        hold.arrived()
+        one.stop()
+        assert one.wait(10)
+    with house.running("two") as two:
+        gate.arrived()
+        house.suspend(two)
+        gate.open.set()
+        assert two.wait(10)
+    assert house.calls == ["execute a", "execute b"]
+    assert house.records.cancel(job, by="bob").state is S.CANCELLING
+    with house.running("three"):
+        house.comes_to(job, S.CANCELLED)
+    assert house.calls == ["execute a", "execute b", "revert b", "revert a"]
+
+
 def test_what_does_not_stop_within_the_grace_time_is_interrupted_and_not_reverted(house):
     hold = Hold()
     three_steps(house, hold)
