@@ -46,9 +46,6 @@ class Retention:
             self._stop.wait(_EVERY_S)
 
     def _purge(self) -> None:
-        # A batch at a time, so that a stop need not wait for all of them.
-        removed = 0
-        while not self._stop.is_set() and (gone := removal.purge_batch(self._database, self._retention_s or 0.0)):
-            removed += gone
+        removed = removal.purge(self._database, self._retention_s or 0.0, self._stop)
         if removed:
             LOG.info("%d jobs that ended long ago are removed", removed)

@@ -15,7 +15,7 @@ from jobboard.database import Database
 from jobboard.faults import CLAIMABLE, Faults, faults_of, mended
 from jobboard.history import NewLine
 from jobboard.models import Task
-from jobboard.schema import Row, Values, attempts, jobs
+from jobboard.schema import Row, Values, attempts, current_attempts, jobs
 from jobboard.statements import Prepared, Script, several, several_values
 from jobboard.states import State
 
@@ -148,11 +148,11 @@ def _claimed(row: Row, owner: Owner, now: datetime) -> Values:
 
 def _attempts(connection: sa.Connection, rows: Iterable[Row]) -> dict[str, sa.RowMapping]:
     """The attempts' rows of jobs that had a conductor before: a fresh one has nothing stored yet."""
-    keys = [(row["id"], row["attempt"]) for row in rows if _had_conductor(row)]
-    if not keys:
+    ids = [row["id"] for row in rows if _had_conductor(row)]
+    if not ids:
         return {}
     kept = (attempts.c.job, attempts.c.flow_detail, attempts.c.fingerprint)
-    query = sa.select(*kept).where(sa.tuple_(attempts.c.job, attempts.c.number).in_(keys))
+    query = sa.select(*kept).where(current_attempts(ids))
     return {row["job"]: row for row in connection.execute(query).mappings()}
 
 

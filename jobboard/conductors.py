@@ -113,7 +113,8 @@ def list_conductors(database: Database, malformed: dict[str, str] | None = None)
     `malformed` is told of rows that are left out, and why.
     """
     alive = lasts(database, conductors.c.expires_at).label("alive")
-    held = sa.select(jobs.c.owner, jobs.c.id).where(jobs.c.owner.is_not(None)).order_by(jobs.c.id)
+    # By the owner, as the index has them: by id, SQLite would look for them among all jobs.
+    held = sa.select(jobs.c.owner, jobs.c.id).where(jobs.c.owner.is_not(None)).order_by(jobs.c.owner)
     with database.read() as connection:
         found = connection.execute(sa.select(conductors, alive).order_by(conductors.c.name)).mappings().all()
         running: dict[str, list[str]] = {}
@@ -137,7 +138,7 @@ def list_conductors(database: Database, malformed: dict[str, str] | None = None)
             started_at=row["started_at"],
             seen_at=row["seen_at"],
             alive=bool(row["alive"]),
-            jobs=tuple(running.get(row["owner"], ())),
+            jobs=tuple(sorted(running.get(row["owner"], ()))),
         )
         for row in rows
     ]

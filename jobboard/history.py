@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from jobboard.database import Database
 from jobboard.faults import faults_of, mended, said_of
+from jobboard.merged import first_of
 from jobboard.models import HistoryLine
 from jobboard.schema import Row, events
 from jobboard.statements import Prepared, Script
 
 _LONGEST = 10_500  # characters of a line: an error's or a reason's 10,000, and who said it
 
-STATE, TASK, LOG = "state", "task", "log"
+STATE, TASK, LOG = KINDS = "state", "task", "log"
 """The kinds of lines."""
 
 NOT_RESPONDING = "not_responding"
@@ -70,12 +71,8 @@ def read(
     database: Database, job: str, *, kinds: Iterable[str], after: int = 0, limit: int = 1000
 ) -> list[HistoryLine]:
     """Up to `limit` lines of a job, oldest first, beginning after line `after`."""
-    query = (
-        sa.select(events)
-        .where(events.c.job == job, events.c.kind.in_(list(kinds)), events.c.seq > after)
-        .order_by(events.c.seq)
-        .limit(limit)
-    )
+    after_that = sa.select(events).where(events.c.job == job, events.c.seq > after)
+    query = first_of([after_that.where(events.c.kind == kind) for kind in kinds], ("seq",), limit)
     with database.read() as connection:
         return [_line(row) for row in connection.execute(query).mappings()]
 

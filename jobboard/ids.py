@@ -9,11 +9,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 ID_LENGTH: Final = 26
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _lock = threading.Lock()
 _last = 0
@@ -26,4 +28,14 @@ def new_id() -> str:
     with _lock:
         _last = fresh if fresh > _last else _last + 1
         number = _last
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))
+    return _text(number)
+
+
+def first_id(moment: datetime, skew: timedelta) -> str:
+    """No id that is made at this moment or later is less, by a clock that is behind by `skew` at most."""
+    milliseconds = max(0, (moment - _EPOCH - skew) // timedelta(milliseconds=1))
+    return _text(milliseconds << _RANDOM_BITS)
+
+
+def _text(number: int) -> str:
+    return "".join(ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))

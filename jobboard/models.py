@@ -111,6 +111,14 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Jobs, newest first, and where the list goes on."""
+
+    jobs: tuple[Job, ...]
+    next: str | None  # the last job's id if there are more: it is the next page's cursor
+
+
+@dataclass(frozen=True)
 class HistoryLine:
     """One thing that happened to a job."""
 

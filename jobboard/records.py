@@ -11,7 +11,7 @@ import contextlib
 import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -25,14 +25,16 @@ from jobboard.decisions import Accept, NoChange, Refuse, Remove
 from jobboard.errors import AmbiguousJob, JobboardError, KeyInUse, MalformedRecord, NoSuchJob, Refused
 from jobboard.faults import check, faults_of, said_of, state_of
 from jobboard.history import NewLine
-from jobboard.ids import ID_LENGTH, new_id
+from jobboard.ids import ID_LENGTH, first_id, new_id
+from jobboard.merged import first_of
 from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
 from jobboard.requests import Change, Request
-from jobboard.schema import Row, attempts, events, jobs, postings
-from jobboard.states import CURRENT, ENDED, State
+from jobboard.schema import KEPT_KEY, PENDING, Row, attempts, current_attempts, events, jobs, postings
+from jobboard.states import ENDED, State
 
 _BATCH: Final = 1000
 _SHOWN_OF_AMBIGUOUS: Final = 5
+_SKEW: Final = timedelta(hours=1)  # between a poster's clock and the database's, at most
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ class Records:
     def _by_key(self, connection: sa.Connection, keys: list[str]) -> dict[str, Row]:
         found: dict[str, Row] = {}
         for batch in _batches(keys):
-            live = sa.and_(jobs.c.key.in_(batch), jobs.c.state.not_in(_texts(ENDED)))
-            found |= {row["key"]: row for row in connection.execute(sa.select(jobs).where(live)).mappings()}
+            kept = sa.select(jobs).where(jobs.c.key.in_(batch), KEPT_KEY)
+            found |= {row["key"]: row for row in connection.execute(kept).mappings()}
         return found
 
     def _insert(self, connection: sa.Connection, rows: list[dict[str, Any]], now: datetime, by: str) -> None:
@@ -280,9 +282,9 @@ class Records:
                 for _before, after in changed
             ],
         )
-        over = [(after["id"], after["attempt"]) for _before, after in changed if after["state"] == State.CANCELLED]
+        over = [after["id"] for _before, after in changed if after["state"] == State.CANCELLED]
         if over:
-            these = sa.tuple_(attempts.c.job, attempts.c.number).in_(over)
+            these = current_attempts(over)
             connection.execute(sa.update(attempts).where(these).values(ended_at=now, outcome=str(State.CANCELLED)))
         fresh = [
             {"job": after["id"], "number": after["attempt"], "arguments": after["arguments"]}
@@ -355,7 +357,6 @@ class Records:
         states: Iterable[State] = (),
         flow: str | None = None,
         since: datetime | None = None,
-        finished_since: datetime | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[Job]:
@@ -363,25 +364,35 @@ class Records:
 
         Those whose records are malformed are left out, and noted in `malformed`.
         """
-        query = sa.select(jobs).order_by(jobs.c.id.desc())
-        if wanted := _texts(states):
-            query = query.where(jobs.c.state.in_(wanted))
-        if flow is not None:
-            query = query.where(jobs.c.flow == flow)
-        if since is not None:
-            query = query.where(jobs.c.posted_at >= since)
-        if finished_since is not None:
-            query = query.where(jobs.c.finished_at >= finished_since)
+        pages = _selections(states, flow)
+        if since is not None:  # an id holds the time, by its poster's clock
+            pages = [page.where(jobs.c.id >= first_id(since, _SKEW)) for page in pages]
         found: builtins.list[Job] = []
         with self._database.read() as connection:
             while room := limit - len(found):
-                page = query.limit(room) if before is None else query.where(jobs.c.id < before).limit(room)
-                rows = connection.execute(page).mappings().all()
+                left = pages if before is None else [page.where(jobs.c.id < before) for page in pages]
+                query = newest(left, room)
+                query = query if since is None else query.where(jobs.c.posted_at >= since)
+                rows = connection.execute(query).mappings().all()
                 found += self._sound(rows)
                 if len(rows) < room:
                     break
                 before = rows[-1]["id"]
         return found
+
+    def ended_since(self, moment: datetime) -> Iterator[Job]:
+        """Jobs that have ended since then, those that ended last first."""
+        query = sa.select(jobs).where(jobs.c.finished_at >= moment)
+        order = sa.tuple_(jobs.c.finished_at, jobs.c.id)
+        page = query
+        while True:
+            with self._database.read() as connection:
+                found = first_of([page], ("finished_at", "id"), _BATCH, descending=True)
+                rows = connection.execute(found).mappings().all()
+            yield from self._sound(rows)
+            if len(rows) < _BATCH or not isinstance(last := rows[-1]["finished_at"], datetime):
+                return
+            page = query.where(order < sa.tuple_(sa.literal(last, jobs.c.finished_at.type), rows[-1]["id"]))
 
     def _sound(self, rows: Iterable[Row]) -> Iterator[Job]:
         for row in rows:
@@ -390,18 +401,29 @@ class Records:
             except MalformedRecord as error:
                 self.malformed[f"job {error.job}"] = error.why
 
-    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> builtins.list[str]:
-        """The ids of all such jobs, oldest first."""
-        query = sa.select(jobs.c.id).order_by(jobs.c.id)
-        if wanted := _texts(states):
-            query = query.where(jobs.c.state.in_(wanted))
-        if flow is not None:
-            query = query.where(jobs.c.flow == flow)
+    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> Iterator[str]:
+        """The ids of all such jobs as of now, oldest first; read in batches, as they are taken."""
+        last, after = self._last_id(), ""
+        pages = [page.where(jobs.c.id <= last) for page in _selections(states, flow)]
+        while True:
+            left = [page.where(jobs.c.id > after) for page in pages]
+            with self._database.read() as connection:
+                ids = connection.execute(first_of(left, ("id",), _BATCH)).scalars().all()
+            yield from ids
+            if len(ids) < _BATCH:
+                return
+            after = ids[-1]
+
+    def _last_id(self) -> str:
         with self._database.read() as connection:
-            return builtins.list(connection.execute(query).scalars())
+            last: str | None = connection.execute(sa.select(sa.func.max(jobs.c.id))).scalar()
+        return last or ""
 
     def count(self) -> dict[str, dict[str, int]]:
-        """How many jobs there are, by flow and state. Those in no state are noted in `malformed`."""
+        """How many jobs there are, by flow and state. Those in no state are noted in `malformed`.
+
+        Reads the whole of one index.
+        """
         query = sa.select(jobs.c.flow, jobs.c.state, sa.func.count()).group_by(jobs.c.flow, jobs.c.state)
         counted: dict[str, dict[str, int]] = {}
         with self._database.read() as connection:
@@ -414,7 +436,7 @@ class Records:
 
     def oldest_due(self) -> datetime | None:
         """Since when the job that waits longest could have run; None if none waits."""
-        waits = sa.and_(jobs.c.state == str(State.PENDING), jobs.c.due_at <= self._database.now())
+        waits = sa.and_(PENDING, jobs.c.due_at <= self._database.now())
         with self._database.read() as connection:
             moment = connection.execute(sa.select(sa.func.min(jobs.c.due_at)).where(waits)).scalar()
         return moment if isinstance(moment, datetime) else None
@@ -442,9 +464,27 @@ class Records:
 
     def last_line(self, job: str) -> int:
         """The number of the newest line of a job's history; 0 if there is none."""
+        lines = [
+            sa.select(events.c.seq).where(events.c.job == job, events.c.kind == kind) for kind in history.KINDS
+        ]
         with self._database.read() as connection:
-            newest = connection.execute(sa.select(sa.func.max(events.c.seq)).where(events.c.job == job)).scalar()
-        return int(newest or 0)
+            found = connection.execute(first_of(lines, ("seq",), 1, descending=True)).scalar()
+        return int(found or 0)
+
+
+def _selections(states: Iterable[State], flow: str | None) -> builtins.list[sa.Select[Any]]:
+    """Selections of ids that an index gives in order: together all jobs in these states, of this flow."""
+    query = sa.select(jobs.c.id)
+    wanted = _texts(states)
+    if flow is not None:
+        query, wanted = query.where(jobs.c.flow == flow), wanted or _texts(State)
+    return [query.where(jobs.c.state == state) for state in wanted] or [query]
+
+
+def newest(ids: Sequence[sa.Select[Any]], limit: int) -> sa.Select[Any]:
+    """The jobs with the newest of these ids, newest first."""
+    found = first_of(ids, ("id",), limit, descending=True)
+    return sa.select(jobs).where(jobs.c.id.in_(found)).order_by(jobs.c.id.desc())
 
 
 def posting_row(board: str | None, row: Row, now: datetime) -> dict[str, Any]:
@@ -600,6 +640,3 @@ def _there(job: str, found: Container[str]) -> bool:
 
 def _batches(items: Sequence[str]) -> Iterable[Sequence[str]]:
     return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
-
-
-CURRENT_STATES: Final = _texts(CURRENT)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 import sqlalchemy as sa
@@ -12,7 +15,7 @@ from jobboard.database import Database
 from jobboard.schema import jobs, postings
 from jobboard.states import State
 
-_BATCH: Final = 500
+_BATCH: Final = 100  # on SQLite all who write wait for it
 
 # As far as they are needed here: TaskFlow's own definitions would bring TaskFlow along.
 _LOGBOOKS = sa.table("logbooks", sa.column("uuid"))
@@ -37,21 +40,28 @@ def remove(connection: sa.Connection, ids: Sequence[str]) -> None:
     connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids)))  # attempts and events go with it
 
 
-def purge(database: Database, older_than_s: float) -> int:
-    """Remove jobs that completed, failed or were cancelled so long ago; how many that were.
+def purge(database: Database, older_than_s: float, stop: threading.Event | None = None) -> int:
+    """Remove jobs that completed, failed or were cancelled so long ago, until `stop`; how many that were.
 
-    Jobs that kept results, and jobs whose revert failed, stay. In batches: nobody waits long for a lock.
+    Jobs that kept results, and jobs whose revert failed, stay. In batches, and after each there is a pause as long
+    as it took: others who write wait for one at most. Whoever is interrupted loses nothing.
     """
-    removed = 0
-    while gone := purge_batch(database, older_than_s):
+    stop = stop or threading.Event()
+    removed, since = 0, None
+    while not stop.is_set():
+        began_s = time.monotonic()
+        gone, since = _purge_batch(database, older_than_s, since)
+        if not gone:
+            break
         removed += gone
+        stop.wait(time.monotonic() - began_s)
     return removed
 
 
-def purge_batch(database: Database, older_than_s: float) -> int:
-    """Remove some of those that `purge` removes; how many, 0 when none is left."""
+def _purge_batch(database: Database, older_than_s: float, since: Any) -> tuple[int, Any]:
+    """Remove some; how many, and when the last of them ended: what ended before is not looked at again."""
     old = (
-        sa.select(jobs.c.id)
+        sa.select(jobs.c.id, jobs.c.finished_at)
         .where(
             jobs.c.finished_at < database.server_after(-older_than_s),
             jobs.c.state.in_([str(State.COMPLETED), str(State.FAILED), str(State.CANCELLED)]),
@@ -61,8 +71,10 @@ def purge_batch(database: Database, older_than_s: float) -> int:
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
+    if isinstance(since, datetime):
+        old = old.where(jobs.c.finished_at >= since)
     with database.write() as connection:
-        ids = list(connection.execute(old).scalars())
-        if ids:
-            remove(connection, ids)
-    return len(ids)
+        rows = connection.execute(old).all()
+        if rows:
+            remove(connection, [row.id for row in rows])
+    return len(rows), rows[-1].finished_at if rows else None

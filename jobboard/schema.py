@@ -6,7 +6,7 @@ TaskFlow's own definitions; ours never point to them by foreign key, so that eit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from sqlalchemy.engine import Dialect
 from jobboard.malformed import Malformed, shown
 from jobboard.states import AT_REST, ENDED, State
 
-VERSION: Final = "0002"
+VERSION: Final = "0003"
 """The newest migration. A test holds it against the folder `migrations/versions`."""
 
 VERSION_TABLE: Final = "countermand_version"
@@ -66,8 +66,13 @@ Seq = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 metadata = sa.MetaData()
 
 
-def _values(states: frozenset[State]) -> list[str]:
-    return sorted(str(state) for state in states)
+def _is(state: State) -> sa.ColumnElement[str]:
+    # Written out, not as a parameter: SQLite knows the condition of an index again only by its words.
+    return sa.literal_column(f"'{state}'", sa.String)
+
+
+def _each(states: frozenset[State]) -> list[sa.ColumnElement[str]]:
+    return [_is(state) for state in sorted(states)]
 
 
 jobs = sa.Table(
@@ -117,32 +122,46 @@ jobs = sa.Table(
     # Large values last: SQLite need not read over them.
     sa.Column("results", sa.JSON(none_as_null=True)),
     sa.Column("tasks", sa.JSON, nullable=False),
-    sa.Index("jobs_flow", "flow", "id"),
     sa.Index("jobs_state", "state", "id"),
     sa.Index("jobs_flow_state", "flow", "state", "id"),
-    sa.Index("jobs_finished", "finished_at"),
 )
 
-LIVE: Final = jobs.c.state.not_in(_values(AT_REST))
+LIVE: Final = jobs.c.state.not_in(_each(AT_REST))
 """The condition on a record that it is not at rest: it has a posting, or waits for one."""
 
 WAITING: Final = sa.and_(jobs.c.posting.is_(None), LIVE)
 """The condition on a record that it waits for a posting."""
 
-sa.Index(
-    "jobs_unposted",
-    jobs.c.priority,
-    jobs.c.due_at,
-    jobs.c.id,
-    postgresql_where=WAITING,
-    sqlite_where=WAITING,
-)
-_owned = jobs.c.owner.is_not(None)
-sa.Index("jobs_owner", jobs.c.owner, postgresql_where=_owned, sqlite_where=_owned)
-_posted = jobs.c.posting.is_not(None)
-sa.Index("jobs_posting", jobs.c.posting, postgresql_where=_posted, sqlite_where=_posted)
-_keyed = sa.and_(jobs.c.key.is_not(None), jobs.c.state.not_in(_values(ENDED)))
-sa.Index("jobs_key", jobs.c.key, unique=True, postgresql_where=_keyed, sqlite_where=_keyed)
+PENDING: Final = jobs.c.state == _is(State.PENDING)
+"""That it waits for a conductor, for its time, or for room."""
+
+LIMITED: Final = sa.and_(WAITING, PENDING, jobs.c.max_running.is_not(None))
+"""That it waits, and its flow's `max_running` may be what for."""
+
+UNLIMITED: Final = sa.and_(WAITING, sa.or_(sa.not_(PENDING), jobs.c.max_running.is_(None)))
+"""That it waits for nothing but its time and its turn."""
+
+LIMITED_ON_BOARD: Final = sa.and_(jobs.c.posting.is_not(None), jobs.c.max_running.is_not(None))
+"""That it counts towards its flow's `max_running`."""
+
+
+def _partial(name: str, condition: sa.ColumnElement[bool], *columns: sa.Column[Any], unique: bool = False) -> None:
+    """An index of some rows: the others cost nothing."""
+    sa.Index(name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition)
+
+
+_partial("jobs_unposted", UNLIMITED, jobs.c.priority, jobs.c.due_at, jobs.c.id)
+_partial("jobs_limited", LIMITED, jobs.c.flow, jobs.c.priority, jobs.c.due_at, jobs.c.id)
+_partial("jobs_limited_posted", LIMITED_ON_BOARD, jobs.c.flow)
+_partial("jobs_pending", PENDING, jobs.c.due_at)
+_partial("jobs_finished", jobs.c.finished_at.is_not(None), jobs.c.finished_at, jobs.c.id)
+_partial("jobs_owner", jobs.c.owner.is_not(None), jobs.c.owner)
+_partial("jobs_posting", jobs.c.posting.is_not(None), jobs.c.posting)
+
+KEPT_KEY: Final = sa.and_(jobs.c.key.is_not(None), jobs.c.state.not_in(_each(ENDED)))
+"""That it has a key, and has not ended: the key gives it back."""
+
+_partial("jobs_key", KEPT_KEY, jobs.c.key, unique=True)
 
 attempts = sa.Table(
     "attempts",
@@ -157,6 +176,13 @@ attempts = sa.Table(
     sa.Column("outcome", sa.String(16)),
     sa.Column("error", sa.JSON(none_as_null=True)),
 )
+
+
+def current_attempts(ids: Collection[str]) -> sa.ColumnElement[bool]:
+    """The condition on a row of `attempts` that it is of one of these jobs, and its last one."""
+    last = sa.select(jobs.c.attempt).where(jobs.c.id == attempts.c.job).scalar_subquery()
+    return sa.and_(attempts.c.job.in_(ids), attempts.c.number == last)
+
 
 events = sa.Table(
     "events",
@@ -208,16 +234,12 @@ postings = sa.Table(
     sqlite_autoincrement=True,
 )
 _free = sa.and_(postings.c.session.is_(None), postings.c.trashed_at.is_(None))
-sa.Index(
-    "postings_free",
-    postings.c.board,
-    postings.c.priority,
-    postings.c.seq,
-    postgresql_where=_free,
-    sqlite_where=_free,
-)
-_held = postings.c.session.is_not(None)
-sa.Index("postings_held", postings.c.session, postgresql_where=_held, sqlite_where=_held)
+# Of ours a conductor wants those whose flow it knows. Of TaskFlow users' each may have a name of its own.
+_ours = sa.and_(_free, postings.c.job.is_not(None))
+_partial("postings_ours", _ours, postings.c.board, postings.c.name, postings.c.priority, postings.c.seq)
+_others = sa.and_(_free, postings.c.job.is_(None))
+_partial("postings_others", _others, postings.c.board, postings.c.priority, postings.c.seq)
+_partial("postings_held", postings.c.session.is_not(None), postings.c.session)
 sa.Index("postings_job", postings.c.job)
 
 sessions = sa.Table(

@@ -21,7 +21,7 @@ from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
 from jobboard.dispatch.opening import open_records
 from jobboard.errors import NoSuchJob, Refused, Unreachable
-from jobboard.models import ConductorRow, HistoryLine, Job, NewJob, Task
+from jobboard.models import ConductorRow, HistoryLine, Job, NewJob, Page, Task
 from jobboard.records import Answer, Posted, Records
 from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
@@ -332,8 +332,23 @@ class Client:
         check_name("flow", flow)
         return self._records.list(states=states, flow=flow, since=since, before=before, limit=limit)
 
-    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> builtins.list[str]:
-        """The ids of all such jobs as of now, oldest first."""
+    def page(
+        self,
+        *,
+        states: Iterable[State] = (),
+        flow: str | None = None,
+        since: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """A page of jobs, newest first: those after the job whose id is, or begins with, `cursor`."""
+        before = cursor.lower() if cursor else None
+        found = self.list(states=states, flow=flow, since=since, before=before, limit=limit + 1)
+        jobs = tuple(found[:limit])
+        return Page(jobs, jobs[-1].id if len(found) > limit else None)
+
+    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> Iterator[str]:
+        """The ids of all such jobs as of now, oldest first; read as they are taken."""
         check_name("flow", flow)
         return self._records.matching(states=states, flow=flow)
 
@@ -455,8 +470,7 @@ class Client:
         return found
 
     def _current_and_ended(self, since: datetime) -> builtins.list[Job]:
-        ended = self._records.list(finished_since=since, limit=_PAGE)
-        known = {job.id: job for job in [*self.current(), *ended]}
+        known = {job.id: job for job in [*self.current(), *self._records.ended_since(since)]}
         return [known[job] for job in sorted(known)]
 
     def _looks(self, poll_s: float, timeout_s: float | None = None) -> Iterator[float]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from jobboard.database import Database
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jobboard.database import Database
     from jobboard.statements import Script
 
 
@@ -40,27 +41,47 @@ def on_statements(database: Database, told: Callable[[str], None]) -> None:
     @contextmanager
     def cursor(*, ask: bool) -> Iterator[Any]:
         with original(ask=ask) as made:
-            yield _Cursor(made, told)
+            yield _Cursor(made, lambda _driver, statement, _given: told(statement.removeprefix("WITH met AS (")))
 
     original = database._cursor
     sa.event.listen(database.engine, "before_cursor_execute", sending)
     database._cursor = cursor  # type: ignore[method-assign]
 
 
+@contextmanager
+def overheard(told: Callable[[Any, str, Any], None]) -> Iterator[None]:
+    """In this block, call `told` with each request of any database that goes past SQLAlchemy, before it is sent.
+
+    With the driver's connection, the request, and its parameters: of many rows, those of the first.
+    """
+
+    @contextmanager
+    def cursor(self: Database, *, ask: bool) -> Iterator[Any]:
+        with original(self, ask=ask) as made:
+            yield _Cursor(made, told)
+
+    original = Database._cursor
+    Database._cursor = cursor  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        Database._cursor = original  # type: ignore[method-assign]
+
+
 class _Cursor:
     """The driver's, overheard."""
 
-    def __init__(self, cursor: Any, told: Callable[[str], None]) -> None:
+    def __init__(self, cursor: Any, told: Callable[[Any, str, Any], None]) -> None:
         self._cursor = cursor
         self._told = told
 
-    def execute(self, statement: str, *parameters: Any) -> Any:
+    def execute(self, statement: str, parameters: Any = ()) -> Any:
         if statement not in ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"):
-            self._told(statement.removeprefix("WITH met AS ("))
-        return self._cursor.execute(statement, *parameters)
+            self._told(self._cursor.connection, statement, parameters)
+        return self._cursor.execute(statement, parameters)
 
     def executemany(self, statement: str, parameters: Any) -> Any:
-        self._told(statement)
+        self._told(self._cursor.connection, statement, parameters[0])
         return self._cursor.executemany(statement, parameters)
 
     def __getattr__(self, name: str) -> Any:

@@ -29,6 +29,7 @@ from jobboard.boards.sql_job import PAGE, Place, Posted, Sight, SqlJob, SqlJobIt
 from jobboard.boards.who import check_who
 from jobboard.database import Database, open_database, to_json
 from jobboard.errors import SettingError, Unreachable
+from jobboard.merged import each_alone, first_of
 from jobboard.models import PRIORITIES
 from jobboard.schema import Values, postings, sessions
 from jobboard.signals import Channel, Listener, notify
@@ -291,22 +292,26 @@ class SqlJobBoard(base.NotifyingJobBoard):
 
     def _read_page(self, after: Place, only_unclaimed: bool) -> Sequence[Posted]:
         with self._connected("iterating") as database, database.read() as connection:
-            rows = connection.execute(self._page(database, after, only_unclaimed)).all()
+            names = list(connection.execute(self._names()).scalars())
+            rows = connection.execute(self._page(database, names, after, only_unclaimed=only_unclaimed)).all()
         return [Posted((row.priority, row.seq), row.session is not None, self._job_of(row)) for row in rows]
 
-    def _page(self, database: Database, after: Place, only_unclaimed: bool) -> sa.Select[Any]:
-        place = sa.tuple_(postings.c.priority, postings.c.seq)
-        page = (
-            sa.select(*_READ)
-            .where(self._here(), place > sa.tuple_(*after))
-            .order_by(postings.c.priority, postings.c.seq)
-            .limit(PAGE)
-        )
-        if only_unclaimed:  # by an index of these only; a dead session's are among them once they are swept
-            return page.add_columns(sa.null().label("session")).where(postings.c.session.is_(None))
-        return page.add_columns(sessions.c.id.label("session")).outerjoin_from(
-            postings, sessions, _holder(database)
-        )
+    def _names(self) -> sa.Select[Any]:
+        """The flows of Countermand's own jobs that are free: the index has them by flow."""
+        names = each_alone(postings, "name", self._here(), _FREE, _OURS)
+        return sa.select(names.c.name).where(names.c.name.is_not(None))
+
+    def _page(
+        self, database: Database, names: Sequence[str], after: Place, *, only_unclaimed: bool
+    ) -> sa.Select[Any]:
+        here = sa.and_(self._here(), sa.tuple_(postings.c.priority, postings.c.seq) > sa.tuple_(*after))
+        # A dead session's are among the free ones once they are swept.
+        free = sa.select(*_READ, sa.null().label("session")).where(here, _FREE)
+        parts = [free.where(~_OURS), *(free.where(_OURS, postings.c.name == name) for name in names)]
+        if not only_unclaimed:
+            held = sa.select(*_READ, sessions.c.id.label("session")).where(here, ~_FREE)
+            parts.append(held.outerjoin_from(postings, sessions, _holder(database)))
+        return first_of(parts, ("priority", "seq"), PAGE)
 
     def _job_of(self, row: sa.Row[Any]) -> SqlJob | None:
         try:
@@ -371,6 +376,9 @@ def _reached(doing: str) -> Iterator[None]:
     except Unreachable as error:
         raise excp.JobFailure(f"{doing}: {error}") from error
 
+
+_FREE: Final = postings.c.session.is_(None)
+_OURS: Final = postings.c.job.is_not(None)
 
 # JSON as text: one posting that holds none must not spoil the page.
 _READ: Final = (

@@ -17,6 +17,7 @@ from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.faults import CLAIMABLE
+from jobboard.merged import first_of, is_one
 from jobboard.records import posting_row
 from jobboard.schema import LIVE, Row, jobs, postings
 from jobboard.statements import Prepared, Script, several, several_values
@@ -28,21 +29,23 @@ _FEED_S = 0.1
 @functools.cache
 def _unclaimed(flows: tuple[str, ...]) -> Prepared:
     # Records are locked before postings, as everywhere: two orders would be a deadlock.
-    return Prepared(
-        sa.select(jobs)
+    place = (postings.c.priority.label("place"), postings.c.seq.label("number"))
+    of_flows = [
+        sa.select(jobs, *place)
         .join(postings, jobs.c.posting == postings.c.uuid)
         .where(
             postings.c.board == sa.bindparam("board"),
             postings.c.session.is_(None),
             postings.c.trashed_at.is_(None),
-            sa.or_(sa.false(), *(postings.c.name == flow for flow in flows)),
+            postings.c.job.is_not(None),
+            postings.c.name == flow,
             postings.c.name == jobs.c.flow,
             CLAIMABLE,
         )
-        .order_by(postings.c.priority, postings.c.seq)
-        .limit(sa.bindparam("most"))
         .with_for_update(of=jobs, skip_locked=True)
-    )
+        for flow in flows
+    ]
+    return Prepared(first_of(of_flows, ("place", "number"), sa.bindparam("most")))
 
 
 @functools.cache
@@ -91,9 +94,11 @@ class SqlDispatch(Dispatch):
         if self.board.session is None:
             raise Unreachable("the board is not connected")
         with self._database.write() as connection:
-            fed = self._feed_at_s <= time.monotonic() and self._feed(connection)
+            looked = self._feed_at_s <= time.monotonic()
+            if looked:
+                self._feed(connection)
             rows = self._take_postings(connection, owner, flows, limit, busy)
-            if len(rows) < limit and not fed and self._feed(connection):
+            if len(rows) < limit and not looked and self._feed(connection):
                 rows = [*rows, *self._take_postings(connection, owner, flows, limit - len(rows), busy)]
             return claims.give(connection, self._database, owner, rows, {})
 
@@ -138,14 +143,14 @@ class SqlDispatch(Dispatch):
 
     def _missing(self, connection: sa.Connection) -> list[str]:
         """Records whose posting is not there: another board was in use before, or someone removed it."""
-        there = sa.exists().where(postings.c.uuid == jobs.c.posting).label("there")
+        there = is_one(sa.select(postings.c.seq).where(postings.c.uuid == jobs.c.posting)).label("there")
         return [row["id"] for row in self._rounds.next_batch(connection, there) if not row["there"]]
 
     def _stale(self, connection: sa.Connection) -> list[str]:
         """Postings that nobody holds and no record wants: it rests, has another one, or is gone."""
         wants = sa.and_(jobs.c.id == postings.c.job, jobs.c.posting == postings.c.uuid, LIVE)
         batch = (
-            sa.select(postings.c.seq, postings.c.uuid, sa.exists().where(wants).label("wanted"))
+            sa.select(postings.c.seq, postings.c.uuid, is_one(sa.select(jobs.c.id).where(wants)).label("wanted"))
             .where(
                 postings.c.board == self.board.name,
                 postings.c.seq > self._looked_at,
@@ -187,7 +192,7 @@ class SqlDispatch(Dispatch):
     ) -> Sequence[Row]:
         """Claim postings; the records that they are of, locked."""
         wanted = {"board": self.board.name, "most": limit + len(busy)}
-        found = _unclaimed(tuple(flows)).fetch(connection, wanted)
+        found = _unclaimed(tuple(flows)).fetch(connection, wanted) if flows else []
         rows = [row for row in found if row["id"] not in busy][:limit]
         if not rows:
             return []

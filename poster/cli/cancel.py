@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,11 +72,11 @@ def cancel(
     _check_usage(jobs, flow, states, every=every)
     out = session.output()
     with session.open_client() as client:
-        wanted = _matching(client, flow, states) if every else list(jobs)
+        wanted: Iterable[str] = _matching(client, flow, states) if every else jobs
         if dry_run:
             return _tell_plans(out, client, wanted)
-        if every:
-            _ask(wanted, yes=yes)
+        if every and not yes:
+            _ask(wanted := list(wanted))
         results = told(out, _cancel(client, wanted, reason))
         if wait or wait_timeout is not None:
             results = await_ends(client, out, results, wait_timeout, of_cancelled, tell_receipt=True)
@@ -91,12 +92,12 @@ def _check_usage(jobs: Sequence[str], flow: str | None, states: Sequence[str], *
         raise click.UsageError("--flow and --state go with --all")
 
 
-def _matching(client: Client, flow: str | None, states: Sequence[str]) -> list[str]:
+def _matching(client: Client, flow: str | None, states: Sequence[str]) -> Iterator[str]:
     return client.matching(states=[State(state) for state in states] or _OPEN, flow=flow)
 
 
-def _ask(jobs: Sequence[str], *, yes: bool) -> None:
-    if yes or not jobs:
+def _ask(jobs: Sequence[str]) -> None:
+    if not jobs:
         return
     many = f"{len(jobs):,} job{'' if len(jobs) == 1 else 's'}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -105,7 +106,14 @@ def _ask(jobs: Sequence[str], *, yes: bool) -> None:
         raise click.Abort
 
 
-def _cancel(client: Client, given: Sequence[str], reason: str | None) -> Iterator[Result]:
+def _cancel(client: Client, given: Iterable[str], reason: str | None) -> Iterator[Result]:
+    """Cancel them, many at once, without having all in memory."""
+    left = iter(given)
+    while batch := list(itertools.islice(left, _AT_ONCE)):
+        yield from _cancel_batch(client, batch, reason)
+
+
+def _cancel_batch(client: Client, given: Sequence[str], reason: str | None) -> Iterator[Result]:
     """Cancel them at once; those that are no job's id are told in their places."""
     found: dict[str, str] = {}
     unknown: dict[str, Result] = {}
@@ -120,7 +128,7 @@ def _cancel(client: Client, given: Sequence[str], reason: str | None) -> Iterato
         yield unknown[one] if one in unknown else answered(one, answers[found[one]])
 
 
-def _tell_plans(out: Output, client: Client, jobs: Sequence[str]) -> int:
+def _tell_plans(out: Output, client: Client, jobs: Iterable[str]) -> int:
     documents: list[dict[str, Any]] = []
     codes: list[int] = []
     for one in jobs:
@@ -166,6 +174,7 @@ def _tell_plan(out: Output, plan: CancelPlan) -> None:
     )
 
 
+_AT_ONCE = 1000
 _FEW = 100  # of so many, prefixes are looked up one by one
 
 

@@ -28,24 +28,38 @@ if TYPE_CHECKING:
 @click.option("--flow", metavar="FLOW", help="Only jobs of this flow.", shell_complete=completion.flows)
 @click.option("--since", type=SINCE, metavar="D", help="Posted in the last 2h, or since 2025-01-31.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="No more than this.")
+@click.option("--after", metavar="ID", help="Only what comes after this job: the last one of the page before.")
 @click.option("-q", "--quiet", is_flag=True, help="Only ids, one a line.")
-def list_jobs(states: tuple[str, ...], flow: str | None, since: datetime | None, limit: int, quiet: bool) -> int:  # noqa: FBT001, RUF100 - click's
+def list_jobs(
+    states: tuple[str, ...],
+    flow: str | None,
+    since: datetime | None,
+    limit: int,
+    after: str | None,
+    quiet: bool,  # noqa: FBT001, RUF100 - click's
+) -> int:
     """List jobs, newest first.
+
+    Long lists are read a page at a time: --after goes on behind the last job of the page before, and however far
+    that is, a page takes the same time.
 
     \b
     Examples:
       poster list
       poster list --state running --state cancelling
       poster list --flow process_files --since 1h --json
+      poster list --limit 1000 --after 01hx5
     """
+    if after is not None and not after.isalnum():
+        raise click.UsageError(f"--after {after!r}: no job has such an id")
     out = session.output()
     with session.open_client() as client:
-        jobs = client.list(states=[State(state) for state in states], flow=flow, since=since, limit=limit)
-        if not (quiet or out.json):
-            jobs = client.explained(jobs)
+        wanted = [State(state) for state in states]
+        page = client.page(states=wanted, flow=flow, since=since, cursor=after, limit=limit)
+        jobs = list(page.jobs) if quiet or out.json else client.explained(page.jobs)
     _print(out, jobs, quiet=quiet)
-    if len(jobs) == limit and not (quiet or out.json):
-        say(f"the newest {limit} are shown: --limit shows more")
+    if page.next and not (quiet or out.json):
+        say(f"there are more: --after {page.next} shows those that follow, --limit more at once")
     return DONE
 
 

@@ -89,7 +89,7 @@ def rest(client: Client) -> list[str]:
     """Wait until all jobs are at rest; those that are not in time."""
 
     def moving() -> list[str]:
-        return client.matching(states=set(State) - AT_REST)
+        return list(client.matching(states=set(State) - AT_REST))
 
     with contextlib.suppress(AssertionError):
         until(lambda: not moving(), _REST_S)

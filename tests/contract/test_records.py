@@ -725,6 +725,23 @@ def test_the_newest_come_first_a_page_at_a_time(records):
     assert pages == [ids[:10], ids[10:20], ids[20:]]
 
 
+def test_pages_of_several_states_and_all_that_match(database, records):
+    ids = [job.id for job in records.post([NewJob("fg"[n % 2], {"n": n}) for n in range(2100)], by="ann")]
+    with database.write() as connection:
+        connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids[::3])).values(state="running"))
+    states, pages, before = [State.PENDING, State.RUNNING], [], None
+    while page := records.list(states=states, limit=500, before=before):
+        pages += [job.id for job in page]
+        before = pages[-1]
+    assert pages == ids[::-1]
+    assert list(records.matching(states=states)) == ids
+    assert list(records.matching(states=[State.RUNNING], flow="f")) == ids[::6]
+    matching = records.matching(states=states)
+    assert next(matching) == ids[0]
+    post(records)  # what comes later is not among them
+    assert [ids[0], *matching] == ids
+
+
 def test_filters(database, records):
     start = database.now()
     one, two, three = post(records, "f"), post(records, "g"), post(records, "f", arguments={"n": 3})

@@ -509,6 +509,18 @@ class TestList:
         assert poster("list", "-q", "--since", "1h", "--flow", "greet").lines == [third, second, first]
         assert [job["id"] for job in poster("list", "--json").json] == [third, second, first]
 
+    def test_a_page_after_the_other(self, poster):
+        ids = [poster.post() for _ in range(5)][::-1]
+        first = poster("list", "--limit", "2")
+        assert [line.split()[0] for line in first.lines[1:]] == ids[:2]
+        assert f"--after {ids[1]}" in first.err
+        assert poster("list", "-q", "--limit", "2", "--after", ids[1]).lines == ids[2:4]
+        assert poster("list", "-q", "--after", ids[3][:-1].upper()).lines == ids[4:]
+        last = poster("list", "--limit", "2", "--after", ids[2])
+        assert [line.split()[0] for line in last.lines[1:]] == ids[3:]
+        assert "--after" not in last.err
+        assert [job["id"] for job in poster("list", "--json", "--limit", "1", "--after", ids[0]).json] == ids[1:2]
+
     @pytest.mark.parametrize("words", [["--flow", "nothing"], ["--state", "paused"], ["--since", "2100-01-01"]])
     def test_filters_that_match_nothing(self, poster, words):
         poster.post()
@@ -517,7 +529,8 @@ class TestList:
         assert poster("list", *words, "--json").json == []
 
     @pytest.mark.parametrize(
-        "words", [["--limit", "0"], ["--limit", "1001"], ["--state", "done"], ["--since", "x"]]
+        "words",
+        [["--limit", "0"], ["--limit", "1001"], ["--state", "done"], ["--since", "x"], ["--after", "no-id"]],
     )
     def test_wrong_usage(self, poster, words):
         assert poster("list", *words).code == 2

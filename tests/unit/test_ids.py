@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 from jobboard import ids
 
@@ -36,6 +37,14 @@ def test_a_clock_that_is_set_back_makes_no_smaller_id(monkeypatch):
     before = ids.new_id()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     assert ids.new_id() > before
+
+
+def test_the_first_id_of_a_moment():
+    now = datetime.now(UTC)
+    made = ids.new_id()
+    assert ids.first_id(now, timedelta()) <= made < ids.first_id(now, timedelta(hours=-1))
+    assert ids.first_id(now, timedelta(hours=1)) < ids.first_id(now, timedelta())
+    assert ids.first_id(datetime(1, 1, 1, tzinfo=UTC), timedelta(hours=1)) == "0" * 26
 
 
 def test_threads_never_get_the_same():

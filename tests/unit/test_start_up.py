@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = ("alembic", "kazoo", "platformdirs", "psycopg2", "pydantic", "rich", "sqlalchemy", "taskflow")
+HEAVY = (
+    *("alembic", "asyncio", "fastapi", "kazoo", "platformdirs", "psycopg2", "pydantic", "rich", "sqlalchemy"),
+    *("taskflow", "uvicorn"),
+)
 
 
 def imported_by(code: str) -> set[str]:
