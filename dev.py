@@ -21,10 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-LOCK = ROOT / "requirements.lock"
-VENV = Path(os.environ.get("COUNTERMAND_VENV") or ROOT / ".venv").absolute()
-STAMP = VENV / "countermand.stamp"
-
 OLDEST = (3, 11)
 PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11")
 MAX_WORKERS = 4
@@ -36,7 +32,8 @@ EXIT_INTERRUPTED = 130
 
 ABOUT = """\
 Make the development environment, then run in it. The first run makes .venv
-(elsewhere: COUNTERMAND_VENV), the next ones find it ready.
+(elsewhere: COUNTERMAND_VENV), the next ones find it ready. Benchmarks have an
+environment of their own, .venv-bench (elsewhere: COUNTERMAND_BENCH_VENV).
 """
 EXAMPLES = """\
 examples:
@@ -45,12 +42,37 @@ examples:
   python3 dev.py test                          every test but the long ones
   python3 dev.py test tests/unit -k cancel -x  what follows goes to pytest
   python3 dev.py test --chaos 30m              half an hour of faults
+  python3 dev.py bench --quick                 ours and others side by side, small
 """
 
 
 @dataclass(frozen=True)
+class Environment:
+    """A virtual environment of the packages of a lock."""
+
+    folder: Path
+    lock: Path
+    variable: str  # names another folder
+
+    @property
+    def stamp(self) -> Path:
+        return self.folder / "countermand.stamp"
+
+    def program(self, name: str) -> str:
+        return str(self.folder / "bin" / name)
+
+
+def environment(name: str, lock: Path, variable: str) -> Environment:
+    return Environment(Path(os.environ.get(variable) or ROOT / name).absolute(), lock, variable)
+
+
+DEV = environment(".venv", ROOT / "requirements.lock", "COUNTERMAND_VENV")
+BENCH = environment(".venv-bench", ROOT / "benchmarks" / "requirements.lock", "COUNTERMAND_BENCH_VENV")
+
+
+@dataclass(frozen=True)
 class Tool:
-    """A program of the system that tests use."""
+    """A program of the system that tests and benchmarks use."""
 
     name: str
     found_as: tuple  # a name without a slash is looked up on PATH, the others are patterns of files
@@ -94,6 +116,7 @@ TOOLS = (
     Tool("Redis", ("redis-server",), apt="redis-server", brew="redis"),
     Tool("etcd", ("etcd",), apt="etcd-server", brew="etcd"),
 )
+BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name != "etcd")
 
 
 class SetupError(Exception):
@@ -147,6 +170,9 @@ def parse(argv: list) -> tuple:
     check.add_argument("--fix", action="store_true", help="mend what ruff can mend, and format")
     check.set_defaults(command=run_checks)
 
+    bench = commands.add_parser("bench", help="measure ours and others", add_help=False, allow_abbrev=False)
+    bench.set_defaults(command=run_benchmarks)
+
     options, rest = parser.parse_known_args(argv)
     if rest and options.command is run_checks:
         check.error("unknown argument: {}".format(" ".join(rest)))
@@ -163,13 +189,13 @@ def duration(text: str) -> str:
 
 
 def run_demo(_options: argparse.Namespace, rest: list) -> int:
-    ensure_environment()
-    return become([str(venv_program("python")), "-m", "poster.demo", *rest])
+    ensure_environment(DEV)
+    return become([DEV.program("python"), "-m", "poster.demo", *rest])
 
 
 def run_tests(options: argparse.Namespace, rest: list) -> int:
-    ensure_environment()
-    ensure_tools(TOOLS)
+    ensure_environment(DEV)
+    ensure_tools(TOOLS, "their tests {}".format("fail" if os.environ.get("CI") == "true" else "are skipped"))
     if options.chaos:
         os.environ["COUNTERMAND_CHAOS"] = options.chaos
         # It lasts as long as was asked.
@@ -177,13 +203,13 @@ def run_tests(options: argparse.Namespace, rest: list) -> int:
     workers = min(os.cpu_count() or 1, MAX_WORKERS)
     # A worker that crashed is not replaced: pytest-xdist may then wait for ever for tests that nobody has.
     spread = ["-n", str(workers), "--dist", "loadgroup", "--max-worker-restart", "0"]
-    argv = [str(venv_program("python")), "-m", "pytest", *spread]
+    argv = [DEV.program("python"), "-m", "pytest", *spread]
     os.chdir(ROOT)
     return become([*argv, "-m", "chaos" if options.chaos else "not chaos", *rest])
 
 
 def run_checks(options: argparse.Namespace, _rest: list) -> int:
-    ensure_environment()
+    ensure_environment(DEV)
     passed = [run_check(argv) for argv in checks(options.fix)]
     return 0 if all(passed) else EXIT_FAILED
 
@@ -200,7 +226,7 @@ def checks(fix: bool) -> list:
 def run_check(argv: list) -> bool:
     """Run one tool; show what it says only when it objects."""
     started = time.monotonic()
-    done = captured([str(venv_program(argv[0])), *argv[1:]])
+    done = captured([DEV.program(argv[0]), *argv[1:]])
     if done.returncode:
         print(done.stdout, end="")
     verdict = "FAILED" if done.returncode else "ok"
@@ -208,79 +234,85 @@ def run_check(argv: list) -> bool:
     return done.returncode == 0
 
 
+def run_benchmarks(_options: argparse.Namespace, rest: list) -> int:
+    ensure_environment(BENCH)
+    ensure_tools(BENCH_TOOLS, "what needs them is left out")
+    os.chdir(ROOT)
+    return become([BENCH.program("python"), "-m", "benchmarks", *rest])
+
+
 # The environment
 
 
-def ensure_environment() -> None:
-    """A virtual environment with the locked packages and the project itself, editable."""
-    wanted = fingerprint()
-    if is_ready(wanted):
+def ensure_environment(made: Environment) -> None:
+    """The locked packages and the project itself, editable."""
+    wanted = fingerprint(made)
+    if is_ready(made, wanted):
         return
     import fcntl
 
-    with LOCK.open() as held:
+    with made.lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # two at once would build over each other
-        if not is_ready(wanted):
-            build_environment(wanted)
+        if not is_ready(made, wanted):
+            build_environment(made, wanted)
 
 
-def fingerprint() -> str:
+def fingerprint(made: Environment) -> str:
     """Everything the environment depends on. The folder too: the scripts in it hold absolute paths."""
     python = "{}.{}".format(*sys.version_info[:2])
-    parts = [(ROOT / "pyproject.toml").read_bytes(), LOCK.read_bytes(), python.encode(), str(ROOT).encode()]
+    parts = [(ROOT / "pyproject.toml").read_bytes(), made.lock.read_bytes(), python.encode(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def is_ready(wanted: str) -> bool:
-    return STAMP.is_file() and STAMP.read_text() == wanted and venv_program("python").exists()
+def is_ready(made: Environment, wanted: str) -> bool:
+    return made.stamp.is_file() and made.stamp.read_text() == wanted and Path(made.program("python")).exists()
 
 
-def build_environment(wanted: str) -> None:
+def build_environment(made: Environment, wanted: str) -> None:
     started = time.monotonic()
-    clear_environment()
+    clear_environment(made)
     if shutil.which("uv"):
-        build_with_uv()
+        build_with_uv(made)
     else:
-        build_with_pip()
-    STAMP.write_text(wanted)
-    say(f"{VENV} is ready ({time.monotonic() - started:.0f} s)")
+        build_with_pip(made)
+    made.stamp.write_text(wanted)
+    say(f"{made.folder} is ready ({time.monotonic() - started:.0f} s)")
 
 
-def clear_environment() -> None:
+def clear_environment(made: Environment) -> None:
     """An empty folder with the mark that says it is ours: nobody else's is ever deleted."""
-    if STAMP.exists():
-        shutil.rmtree(VENV)
-    elif VENV.exists() and any(VENV.iterdir()):
+    if made.stamp.exists():
+        shutil.rmtree(made.folder)
+    elif made.folder.exists() and any(made.folder.iterdir()):
         raise SetupError(
-            f"{VENV} was not made by dev.py: move it away, or name another folder in COUNTERMAND_VENV",
+            f"{made.folder} was not made by dev.py: move it away, or name another folder in {made.variable}",
             EXIT_USAGE,
         )
-    VENV.mkdir(parents=True, exist_ok=True)
-    STAMP.write_text("unfinished")
+    made.folder.mkdir(parents=True, exist_ok=True)
+    made.stamp.write_text("unfinished")
 
 
-def build_with_uv() -> None:
-    python = str(venv_program("python"))
-    uv_pip = ["uv", "pip", "install", "--quiet", "--python", python]
+def build_with_uv(made: Environment) -> None:
+    uv_pip = ["uv", "pip", "install", "--quiet", "--python", made.program("python")]
     run(
-        ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)],
-        f"making {VENV} with uv",
+        ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(made.folder)],
+        f"making {made.folder} with uv",
     )
-    install_packages(uv_pip)
+    install_packages(made, uv_pip)
 
 
-def build_with_pip() -> None:
+def build_with_pip(made: Environment) -> None:
     ensure_venv_module()
-    run([sys.executable, "-m", "venv", str(VENV)], f"making {VENV}")
+    run([sys.executable, "-m", "venv", str(made.folder)], f"making {made.folder}")
     # Python compiles what it imports by itself; to compile everything first takes as long as all the rest.
     quiet = ["--quiet", "--disable-pip-version-check", "--no-compile"]
-    install_packages([str(venv_program("python")), "-m", "pip", "install", *quiet])
+    install_packages(made, [made.program("python"), "-m", "pip", "install", *quiet])
 
 
-def install_packages(installer: list) -> None:
+def install_packages(made: Environment, installer: list) -> None:
     run(
-        [*installer, "-r", str(LOCK)],
-        "installing the packages of requirements.lock",
+        [*installer, "-r", str(made.lock)],
+        f"installing the packages of {made.lock.relative_to(ROOT)}",
         hint="Is the network there? Run it again to start anew.",
     )
     # What builds the project stands in the lock too, so nothing is fetched unasked.
@@ -298,15 +330,11 @@ def ensure_venv_module() -> None:
     apt_install([package])
 
 
-def venv_program(name: str) -> Path:
-    return VENV / "bin" / name
-
-
 # Programs of the system
 
 
-def ensure_tools(tools: tuple) -> None:
-    """Install the missing ones where we may; else say in one line what is missing."""
+def ensure_tools(tools: tuple, fate: str) -> None:
+    """Install the missing ones where we may; else say in one line what is missing, and what comes of it."""
     missing = [tool for tool in tools if not tool.installed]
     if missing and may_install():
         try:
@@ -316,13 +344,8 @@ def ensure_tools(tools: tuple) -> None:
             say(str(error))
         missing = [tool for tool in missing if not tool.installed]
     if missing:
-        say(missing_line(missing))
-
-
-def missing_line(missing: list) -> str:
-    names = ", ".join(tool.name for tool in missing)
-    fate = "fail" if os.environ.get("CI") == "true" else "are skipped"
-    return f"not installed: {names}; their tests {fate}. To install: {install_command(missing)}"
+        names = ", ".join(tool.name for tool in missing)
+        say(f"not installed: {names}; {fate}. To install: {install_command(missing)}")
 
 
 def install_command(missing: list) -> str:

@@ -11,39 +11,26 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.conductor_process import conductor
+from benchmarks.fleet_flows import NAME
+from benchmarks.lab import DurablePostgreSQL
 from jobboard.models import Job
 from jobboard.settings import read_settings
 from jobboard.states import State
 from poster.client import Client
 from poster.post_request import PostRequest
-from tests.servers import PostgreSQL
 
-ROOT = Path(__file__).resolve().parents[1]
-_FLOWS = """
-from taskflow.patterns import linear_flow
-from flows import CancelableTask, flow
-
-class Sleep(CancelableTask):
-    def execute(self) -> None:
-        self.sleep(3600)
-
-@flow("sleep")
-def sleep():
-    return linear_flow.Flow("sleep").add(Sleep())
-"""
+_FLOWS = "benchmarks.fleet_flows"
 _BEGIN_S = 300.0
 _END_S = 300.0
-_STOP_S = 60.0
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -54,12 +41,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args(words)
     found = []
-    with tempfile.TemporaryDirectory() as name, PostgreSQL() as server:
+    with tempfile.TemporaryDirectory() as name, DurablePostgreSQL() as server:
         folder = Path(name)
-        (folder / "fleet_flows.py").write_text(_FLOWS)
         urls = {"SQLite": f"sqlite:///{folder}/jobs.db", "PostgreSQL": server.create_database()}
         for database, url in urls.items():
             found.append(measure(database, url, folder, asked.jobs, asked.conductors))
+            print(json.dumps(found[-1]))
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=2) + "\n")
     return 0 if all(one["cancelled"] == asked.jobs for one in found) else 1
@@ -67,14 +54,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def measure(database: str, url: str, folder: Path, jobs: int, conductors: int) -> dict[str, Any]:
     """Cancel `jobs` running jobs at once; when the cancels were answered, delivered, stopped, and all at rest."""
-    flows = folder / "fleet_flows.py"
-    settings = read_settings({}, database_url=url, flows=str(flows))
+    settings = read_settings({}, database_url=url, flows=_FLOWS)
     slots = -(-jobs // conductors)
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(Client.open(settings, by="benchmark"))
-        client.post_many([PostRequest("sleep", {}) for _ in range(jobs)])
-        for number in range(conductors):
-            stack.enter_context(_conductor(url, flows, folder / f"conductor-{number}.log", slots))
+        client.post_many([PostRequest(NAME)] * jobs)
+        for _ in range(conductors):
+            stack.enter_context(conductor(url, _FLOWS, folder, f"--slots={slots}"))
         _await_work(client, jobs)
         begun = time.monotonic()
         ids = client.matching(states=[State.RUNNING])
@@ -97,24 +83,6 @@ def _at_work(client: Client) -> int:
     return sum(bool(job.tasks) and job.tasks[0].state == "running" for job in client.current())
 
 
-@contextlib.contextmanager
-def _conductor(url: str, flows: Path, log: Path, slots: int) -> Iterator[None]:
-    environment = os.environ | {"COUNTERMAND_DATABASE_URL": url, "COUNTERMAND_FLOWS": str(flows)}
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "conductor", "run", "--slots", str(slots)],
-            cwd=ROOT,
-            env=environment,
-            stdout=out,
-            stderr=out,
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(_STOP_S)
-
-
 def _told(database: str, answered_s: float, ended: Sequence[Job]) -> dict[str, Any]:
     cancels = [job.cancel for job in ended if job.cancel is not None]
     asked = min(cancel.requested_at for cancel in cancels)
@@ -125,7 +93,7 @@ def _told(database: str, answered_s: float, ended: Sequence[Job]) -> dict[str, A
     delivered = after([cancel.delivered_at for cancel in cancels])
     stopped = after([cancel.stopped_at for cancel in cancels])
     rest = after([job.finished_at for job in ended])
-    found = {
+    return {
         "database": database,
         "jobs": len(ended),
         "cancelled": sum(job.state is State.CANCELLED for job in ended),
@@ -135,8 +103,6 @@ def _told(database: str, answered_s: float, ended: Sequence[Job]) -> dict[str, A
         "stopped_last_s": round(stopped[-1], 3),
         "ended_last_s": round(rest[-1], 3),
     }
-    print(json.dumps(found))
-    return found
 
 
 if __name__ == "__main__":

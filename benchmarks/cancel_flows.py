@@ -6,7 +6,6 @@ Each task makes a file, rings when its work has begun, and removes the file in i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import itertools
 import socket
@@ -19,6 +18,7 @@ from typing import Any, Final
 from taskflow import task as taskflow_task
 from taskflow.patterns import linear_flow, unordered_flow
 
+from benchmarks.bell import ring
 from flows import CancelableTask, flow
 from flows.registry import Engine
 
@@ -34,8 +34,7 @@ JOBS_AT_ONCE: Final = 32
 def begin(task: str, mark: Path, bell: Path) -> None:
     """Leave an effect that can be seen, and tell who waits at `bell` that the work begins."""
     effect(task, mark).touch()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
-        sender.sendto(str(mark).encode(), str(bell))
+    ring(bell, str(mark))
 
 
 def effect(task: str, mark: Path) -> Path:

@@ -11,81 +11,39 @@ import argparse
 import contextlib
 import json
 import math
-import os
-import platform
 import random
-import signal
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 import timeit
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib import metadata
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from benchmarks.bell import Bell
 from benchmarks.cancel_flows import JOBS_AT_ONCE, KINDS, Checkpoint, Kind
-from benchmarks.cancel_table import NAMES, Conditions, Measured, Sample, between_markers, markdown
+from benchmarks.cancel_table import NAMES, Measured, Sample, between_markers, markdown
+from benchmarks.conditions import conditions
+from benchmarks.conductor_process import conductor
+from benchmarks.lab import DurablePostgreSQL
 from flows import RunContext
 from flows.registry import Engine
 from jobboard.models import Job
-from jobboard.settings import PREFIX, read_settings
-from jobboard.version import __version__
+from jobboard.settings import read_settings
 from poster.client import Client
 from poster.errors import WaitTimedOut
 from poster.post_request import PostRequest
 from tests.servers import PostgreSQL
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 _FLOWS: Final = "benchmarks.cancel_flows"
 _REPETITIONS: Final = 30
 _QUICK: Final = 5
-_BEGIN_S: Final = 60.0  # a job must be in its work within
-_END_S: Final = 60.0  # and at its end after the cancel
-_STOP_S: Final = 20.0
+_END_S: Final = 60.0  # a job must be at its end after the cancel
 _LATER_S: Final = (0.01, 0.06)  # after the work began; longer than any poll, so that none is met in step
-_OPTIONS: Final = ("--name=bench", "--grace=2s", "--log-level=warning")
 _FAILED: Final = 1
-
-
-class _Durable(PostgreSQL):
-    """As a server is run, not as tests run it: a commit waits for the disk."""
-
-    def command(self) -> list[str]:
-        return [*super().command(), "-c", "fsync=on", "-c", "full_page_writes=on"]
-
-    @property
-    def version(self) -> str:
-        """Of the server."""
-        with self.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SHOW server_version")
-            return str(cursor.fetchone()[0]).split()[0]
-
-
-class _Bell:
-    """Where tasks ring when their work begins."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-
-    def wait(self, marks: Iterable[Path], rings: int) -> None:
-        """Block until each of `marks` has rung so often. Raises `TimeoutError`."""
-        awaited = Counter({str(mark): rings for mark in marks})
-        deadline = time.monotonic() + _BEGIN_S
-        while +awaited:
-            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-            awaited[self._socket.recv(4096).decode()] -= 1
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @dataclass(frozen=True)
@@ -95,7 +53,7 @@ class _Place:
     database: str
     client: Client
     folder: Path
-    bell: _Bell
+    bell: Bell
 
     def measure(self, kind: Kind, engine: Engine, number: int) -> list[Sample]:
         """Post jobs, cancel them in their work, and see them end."""
@@ -146,36 +104,9 @@ def _place(database: str, url: str) -> Iterator[_Place]:
         settings = read_settings({}, database_url=url, flows=_FLOWS, home=name)
         client = stack.enter_context(Client.open(settings))
         _ = client.database  # its schema is there before the conductor comes
-        bell = stack.enter_context(contextlib.closing(_Bell(folder / "bell")))
-        stack.enter_context(_conductor(url, folder))
+        bell = stack.enter_context(contextlib.closing(Bell(folder / "bell")))
+        stack.enter_context(conductor(url, _FLOWS, folder, f"--slots={JOBS_AT_ONCE}"))
         yield _Place(database, client, folder, bell)
-
-
-@contextlib.contextmanager
-def _conductor(url: str, folder: Path) -> Iterator[None]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    own = {"DATABASE_URL": url, "FLOWS": _FLOWS, "HOME": str(folder)}
-    log = folder / "conductor.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "conductor", "run", f"--slots={JOBS_AT_ONCE}", *_OPTIONS],
-            cwd=ROOT,
-            env=kept | {PREFIX + name: value for name, value in own.items()},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        sys.stderr.write(log.read_text(errors="replace"))
 
 
 @contextlib.contextmanager
@@ -187,7 +118,7 @@ def _sqlite(versions: dict[str, str]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _postgresql(versions: dict[str, str]) -> Iterator[str]:
-    with _Durable() as server:
+    with DurablePostgreSQL() as server:
         versions["PostgreSQL"] = server.version
         yield server.create_database()
 
@@ -197,7 +128,7 @@ _DATABASES: Final = {"sqlite": _sqlite, "postgresql": _postgresql}
 
 def measure(databases: Sequence[str], kinds: Sequence[Kind], repetitions: int) -> Measured:
     """Everything, one after the other."""
-    versions = {"Countermand": __version__, "TaskFlow": metadata.version("taskflow")}
+    versions: dict[str, str] = {}
     samples: list[Sample] = []
     for database in databases:
         with _DATABASES[database](versions) as url, _place(database, url) as place:
@@ -206,7 +137,7 @@ def measure(databases: Sequence[str], kinds: Sequence[Kind], repetitions: int) -
                     found = _row(place, kind, engine, repetitions)
                     _say(f"{NAMES[database]}: {kind.name}, {engine}: {_short(found)}")
                     samples += found
-    return Measured(_conditions(versions, repetitions), tuple(samples), checkpoint_ns())
+    return Measured(conditions(versions), repetitions, tuple(samples), checkpoint_ns())
 
 
 def _row(place: _Place, kind: Kind, engine: Engine, repetitions: int) -> list[Sample]:
@@ -221,17 +152,6 @@ def checkpoint_ns() -> float:
     task.bind(RunContext())
     loops = 200_000
     return min(timeit.repeat(task.checkpoint, number=loops, repeat=15)) / loops * 1e9
-
-
-def _conditions(versions: dict[str, str], repetitions: int) -> Conditions:
-    return Conditions(
-        date=datetime.now(UTC).date().isoformat(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        system=f"{platform.system()} on {platform.machine()}",
-        python=platform.python_version(),
-        versions=versions,
-        repetitions=repetitions,
-    )
 
 
 def _short(samples: Sequence[Sample]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.cancel_flows import KINDS
+from benchmarks.conditions import Conditions
+from benchmarks.figure import percentile
 
 BEGIN: Final = "<!-- measured: begin, written by python -m benchmarks.cancel_latency --markdown -->"
 END: Final = "<!-- measured: end -->"
@@ -40,29 +41,11 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """Where and how it was measured."""
-
-    date: str
-    cores: int
-    system: str
-    python: str
-    versions: dict[str, str]
-    repetitions: int
-
-    def __str__(self) -> str:
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return (
-            f"{self.date}; {self.cores} cores, {self.system}; Python {self.python}, {versions}; "
-            f"{self.repetitions} jobs for each row, one at a time but in `many_jobs`."
-        )
-
-
-@dataclass(frozen=True)
 class Measured:
     """A whole run."""
 
     conditions: Conditions
+    repetitions: int
     samples: tuple[Sample, ...]
     checkpoint_ns: float
 
@@ -72,16 +55,11 @@ class Measured:
         return [sample for sample in self.samples if not sample.is_good]
 
 
-def percentile(values: Iterable[float], share: float) -> float:
-    """The least of the values that `share` of them do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
-
-
 def markdown(measured: Measured) -> str:
     """Everything, for people."""
+    one_by_one = "one at a time but in `many_jobs`"
     parts = [
-        f"Measured on {measured.conditions}",
+        f"Measured on {measured.conditions}; {measured.repetitions} jobs for each row, {one_by_one}.",
         "Milliseconds from the accepted request, p50 / p99 (of fewer than 100 jobs p99 is the slowest).",
     ]
     for database, name in NAMES.items():

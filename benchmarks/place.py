@@ -9,6 +9,9 @@ from dataclasses import dataclass
 class Place:
     """Addresses of throw-away servers. What a system does not use is empty."""
 
-    database_url: str
+    database_url: str = ""
     zookeeper: str = ""  # host:port
+    folder: str = "/benchmark"  # on ZooKeeper: a new one for each place
+    redis: str = ""  # host:port
+    variant: str = ""  # which of its ways to work, for a system that has several
     slots: int = 8

@@ -7,15 +7,17 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.cancel_flows import KINDS
-from benchmarks.cancel_table import BEGIN, END, Conditions, Measured, Sample, between_markers, markdown, percentile
+from benchmarks.cancel_table import BEGIN, END, Measured, Sample, between_markers, markdown
+from benchmarks.conditions import Conditions
+from benchmarks.figure import percentile
 from flows.registry import REGISTRY
 
 GOOD = Sample("sqlite", "sleep", "serial", "j1", "cancelled", 0, 1.0, 2.0, 3.0)
-CONDITIONS = Conditions("2030-01-01", 2, "Linux on x86_64", "3.11.0", {"SQLite": "3.40"}, 1)
+CONDITIONS = Conditions("2030-01-01", 2, "Linux on x86_64", "3.11.0", {"SQLite": "3.40"})
 
 
 def measured(*samples: Sample) -> Measured:
-    return Measured(CONDITIONS, samples, 50.0)
+    return Measured(CONDITIONS, 1, samples, 50.0)
 
 
 def test_each_kind_of_work_has_a_flow_for_each_of_its_engines():
