@@ -6,7 +6,9 @@ writes what the journals have gathered.
 
 from __future__ import annotations
 
+import functools
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,21 +25,24 @@ from jobboard.dispatch.base import Dispatch
 from jobboard.errors import Fenced, Unreachable
 from jobboard.schema import jobs
 from jobboard.signals import Channel, Listener
+from jobboard.statements import Prepared, several, several_values
 from jobboard.states import State
 
 LOG = logging.getLogger(__name__)
 
 _FLUSH_S: Final = 0.25  # what tasks report is stored so often
+_LOOK_S: Final = 0.02  # between two looks at the records: on SQLite each commit is a signal
 _POLL_S: Final = 1.0  # what a signal that was lost costs at most
 _RETRY_S: Final = 1.0
-_LOOKED_AT: Final = (
-    jobs.c.id,
-    jobs.c.state,
-    jobs.c.epoch,
-    jobs.c.cancel_by,
-    jobs.c.cancel_reason,
-    jobs.c.deleting,
-)
+
+
+@functools.cache
+def _looked_at(count: int) -> Prepared:
+    """The records of so many jobs, as far as they are looked at."""
+    asked = (jobs.c.cancel_by, jobs.c.cancel_reason, jobs.c.deleting)
+    return Prepared(
+        sa.select(jobs.c.id, jobs.c.state, jobs.c.epoch, *asked).where(jobs.c.id.in_(several("id", count)))
+    )
 
 
 class Watch:
@@ -63,7 +68,7 @@ class Watch:
         self._stop = threading.Event()
         self._look_now = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
-        self._due: dict[Callable[..., None], float] = {}
+        self._done_s: dict[Callable[..., None], float] = {}  # when each was done last
 
     def start(self) -> None:
         """Begin."""
@@ -93,10 +98,11 @@ class Watch:
                 self._stop.wait(_RETRY_S)
 
     def _turn(self) -> None:
+        heard = self._listener.wait(self._pause_s())
         runs = self._runs()
-        heard = self._listener.wait(_FLUSH_S if runs else _POLL_S)
-        runs = self._runs()
-        if runs and (Channel.CONTROL in heard or self._look_now.is_set() or self._is_due(self._look_at, _POLL_S)):
+        if Channel.CONTROL in heard:
+            self._look_now.set()
+        if runs and self._is_due(self._look_at, _LOOK_S if self._look_now.is_set() else _POLL_S):
             self._look_now.clear()
             self._look_at(runs)
         if Channel.WORK in heard:
@@ -108,11 +114,18 @@ class Watch:
         if self._is_due(self._sweep, _POLL_S):
             self._sweep()
 
+    def _pause_s(self) -> float:
+        if not self._runs():
+            return _POLL_S
+        if not self._look_now.is_set():
+            return _FLUSH_S
+        return max(0.0, self._done_s.get(self._look_at, -math.inf) + _LOOK_S - time.monotonic())
+
     def _is_due(self, what: Callable[..., None], every_s: float) -> bool:
         now = time.monotonic()
-        if now < self._due.get(what, 0.0):
+        if now < self._done_s.get(what, -math.inf) + every_s:
             return False
-        self._due[what] = now + every_s
+        self._done_s[what] = now
         return True
 
     def _beat(self) -> None:
@@ -125,10 +138,9 @@ class Watch:
             self._wake()
 
     def _look_at(self, runs: Sequence[JobRun]) -> None:
-        wanted = [run.claim.job for run in runs]
-        query = sa.select(*_LOOKED_AT).where(jobs.c.id.in_(wanted))
+        wanted = several_values("id", [run.claim.job for run in runs])
         with self._database.read() as connection:
-            rows = {row["id"]: row for row in connection.execute(query).mappings()}
+            rows = {row["id"]: row for row in _looked_at(len(runs)).fetch(connection, wanted)}
         for run in runs:
             row = rows.get(run.claim.job)
             if row is None or row["epoch"] != run.claim.epoch:

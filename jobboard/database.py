@@ -46,6 +46,7 @@ _BUSY_S = 30.0
 _IDLE_MS = 5_000
 _IDLE_S = 1.0  # a connection that was not in use for so long may have been cut meanwhile
 _CLOCK_AGE_S = 60.0
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 class Database:
@@ -373,4 +374,4 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 def to_json(value: object) -> str:
     """Strict JSON: what both databases store, and give back, alike. `ValueError` for NaN and infinities."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _JSON.encode(value)

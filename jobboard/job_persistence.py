@@ -127,9 +127,10 @@ class JobConnection(Connection):
         begin = {atom["uuid"] for atom in changed.values() if _begins(atom)}
         self._begin_next = (self._begin_next - changed.keys()) | begin
         if self._begin_next:
-            for attempt in _TRIES.copy():
-                with attempt:
-                    self._journal.store(ask=False)
+            try:
+                self._journal.store(ask=False)
+            except Unreachable:
+                _TRIES(self._journal.store)
             self._begin_next.clear()
 
     def _is_news(self, row: Values) -> bool:

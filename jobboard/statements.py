@@ -23,15 +23,20 @@ class _Text:
     """A statement in the words of one driver, whose parameters have places, not names."""
 
     words: str
-    places: tuple[
-        tuple[str, Callable[[Any], Any] | None], ...
-    ]  # a parameter's name, and what makes it the driver's
+    # Of each parameter: its name, what makes its value the driver's, and what that makes of None, which most are.
+    places: tuple[tuple[str, Callable[[Any], Any] | None, Any], ...]
     constants: Values  # parameters that stand in the statement itself
 
     def bound(self, row: Values) -> tuple[Any, ...]:
         """The parameters as the driver takes them."""
         given = self.constants | row if self.constants else row
-        return tuple([process(given[name]) if process else given[name] for name, process in self.places])
+        return tuple(
+            [
+                value if process is None else nothing if value is None else process(value)
+                for name, process, nothing in self.places
+                for value in (given[name],)
+            ]
+        )
 
     def for_rows(self, rows: int) -> str:
         """An INSERT, for so many rows at once."""
@@ -172,7 +177,8 @@ def _text(statement: Any, dialect: Dialect) -> _Text:
         name: part.type.dialect_impl(placed).bind_processor(placed) for name, part in compiled.binds.items()
     }
     # The values of an IN, which have names of their own, are constants too, and plain.
-    places = tuple((name, processors.get(name)) for name in compiled.positiontup)
+    made = ((name, processors.get(name)) for name in compiled.positiontup)
+    places = tuple((name, process, process(None) if process else None) for name, process in made)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return _Text(str(compiled), places, constants)
 

@@ -28,6 +28,7 @@ from jobboard.database import Database, create_engine
 from jobboard.dispatch.sql import SqlDispatch
 from jobboard.dispatch.taskflow import TaskflowDispatch
 from jobboard.errors import Refused, Unreachable
+from jobboard.journal import Journal
 from jobboard.models import Job, NewJob, TaskError
 from jobboard.schema import attempts, postings
 from jobboard.statements import Script
@@ -693,12 +694,12 @@ def test_a_cancel_just_after_the_seal_is_refused(house, at_seal):
     assert house.states_of(job) == ["pending", "running", "completed"]
 
 
-def test_a_cancel_during_the_seals_transaction_waits_and_is_refused(house, at_seal):
+def test_a_cancel_during_the_seals_transaction_waits_and_is_refused(house, at_seal, monkeypatch):
     class Slow(SqlDispatch):
         """The seal puts its claim down in its transaction: there it waits for the cancel to begin."""
 
         def put_down(self, *arguments: Any, **how: Any) -> Script:
-            if _in_seal() and not lost:
+            if _in_seal():
                 cancel.start()
                 asked.wait(10)
             return super().put_down(*arguments, **how)
@@ -710,14 +711,8 @@ def test_a_cancel_during_the_seals_transaction_waits_and_is_refused(house, at_se
         except Refused as refused:
             told.append(refused.state)
 
-    def lose() -> None:
-        if lost:
-            lost.pop()
-            raise Unreachable("connection lost")
-
     told: list[str] = []
-    lost = [1]  # the first try: it would go as one request, and the second is a transaction
-    at_seal.before = lose
+    monkeypatch.setattr(Journal, "move_at_once", lambda *_: False)  # of one request there is no "during"
     asked, cancel = threading.Event(), threading.Thread(target=ask)
     house.dispatch = lambda: Slow(at_seal, SqlJobBoard("countermand", {}, database=at_seal))
     job = house.post()
@@ -918,13 +913,20 @@ def test_a_task_whose_start_could_not_be_stored_is_handed_on_as_one_that_never_b
     class Away(Database):
         """Cannot be reached when the second task is to begin."""
 
-        left = 1
+        left = 2
 
         def commit(self, script: Script, *, ask: bool = True) -> bool:
-            if not ask and len(house.calls) == 1 and self.left:
+            self._may_be_lost()
+            return super().commit(script, ask=ask)
+
+        def write(self, *, ask: bool = True) -> Any:
+            self._may_be_lost()
+            return super().write(ask=ask)
+
+        def _may_be_lost(self) -> None:
+            if len(house.calls) == 1 and self.left and threading.current_thread().name.startswith("slot"):
                 self.left -= 1
                 raise Unreachable("connection lost")
-            return super().commit(script, ask=ask)
 
     once = job_persistence._TRIES.copy(stop=tenacity.stop_after_attempt(1))
     monkeypatch.setattr(job_persistence, "_TRIES", once)
