@@ -63,7 +63,7 @@ def measure(database: str, url: str, folder: Path, jobs: int, conductors: int) -
             stack.enter_context(conductor(url, _FLOWS, folder, f"--slots={slots}"))
         _await_work(client, jobs)
         begun = time.monotonic()
-        ids = client.matching(states=[State.RUNNING])
+        ids = [*client.matching(states=[State.RUNNING])]
         client.cancel_many(ids, "fleet")
         answered_s = time.monotonic() - begun
         ended = client.wait(ids, _END_S)
