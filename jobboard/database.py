@@ -56,7 +56,6 @@ class Database:
         self.engine = engine
         # The same connections:
         self._writing = engine.execution_options(countermand_write=True)
-        self._retrying = self._writing.execution_options(countermand_ask=False)
         self.dialect = engine.dialect.name
         # SQLite has one writer at a time. Waiting for it here, in turn, beats its busy-wait in each thread.
         self._writer: contextlib.AbstractContextManager[Any] = (
@@ -86,16 +85,15 @@ class Database:
         return without_password(self.engine.url.render_as_string(hide_password=True))
 
     @contextlib.contextmanager
-    def write(self, *, ask: bool = True) -> Iterator[sa.Connection]:
+    def write(self) -> Iterator[sa.Connection]:
         """A transaction that writes: committed at the end of the block, rolled back on an exception.
 
-        Blocks while another writes on SQLite (30 s at most). Raises `Unreachable`. `ask`: whether the connection
-        holds still is asked first; for who tries again anyway it need not be, if it was in use just now.
+        Blocks while another writes on SQLite (30 s at most). Raises `Unreachable`.
         """
         with (
             self._writer,
             self._reached(),
-            (self._writing if ask else self._retrying).connect() as connection,
+            self._writing.connect() as connection,
             connection.begin(),
         ):
             yield connection
@@ -103,7 +101,9 @@ class Database:
     def commit(self, script: Script, *, ask: bool = True) -> bool:
         """Run a script as a transaction of its own: all of it, or, if its condition does not hold, nothing.
 
-        As `write`, at a fraction of its cost: one request on PostgreSQL, and without SQLAlchemy in between.
+        As `write`, at a fraction of its cost: one request on PostgreSQL, and without SQLAlchemy in between. `ask`:
+        whether the connection holds still is asked first; for who tries again anyway it need not be, if it was in
+        use just now.
         """
         with self._writer, self._reached(), self._cursor(ask=ask) as cursor:
             return script.commit(cursor, self.engine.dialect)
@@ -270,15 +270,14 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
 
 
 def _ask_connections(engine: sa.Engine) -> None:
-    """As `pool_pre_ping`, but not for those who need no answer: that costs as much as a statement."""
+    """As `pool_pre_ping`, and for `Database.commit` it is known since when a connection rests."""
 
     def rest(_connection: Any, record: Any) -> None:
         record.info["idle_since"] = time.monotonic()
 
     def ask(connection: sa.Connection) -> None:
-        wanted = connection.get_execution_options().get("countermand_ask", True)
         # After one that is gone comes another of the pool, which may be gone as well.
-        while not _holds(engine.dialect, connection.connection.dbapi_connection, connection.info, ask=wanted):
+        while not _holds(engine.dialect, connection.connection.dbapi_connection, connection.info, ask=True):
             connection.invalidate()
 
     sa.event.listen(engine, "checkin", rest)

@@ -111,7 +111,8 @@ class Journal:
                 return
             if self._unsure:
                 with self.begin():
-                    return
+                    pass
+                return
             try:
                 with self._writing() as gathered:
                     self._commit(gathered, self._own, gathered.columns or {"epoch": self.epoch}, ask=ask)

@@ -140,8 +140,8 @@ class Script:
             bound = (*text.bound(row), *bound)
         try:
             cursor.execute(words, bound)
-        except Exception as error:
-            if getattr(error, "pgcode", None) == _DIVISION_BY_ZERO:
+        except dialect.loaded_dbapi.DataError as error:
+            if error.pgcode == _DIVISION_BY_ZERO:
                 return False
             raise
         return True

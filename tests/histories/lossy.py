@@ -31,12 +31,12 @@ class LossyDatabase(Database):
         return self
 
     @contextmanager
-    def write(self, *, ask: bool = True) -> Iterator[sa.Connection]:
+    def write(self) -> Iterator[sa.Connection]:
         """As the real one, but for the loss."""
         lost, self.lose = self.lose, None
         if lost is Lost.REQUEST:
             raise Unreachable("the request was lost")
-        with super().write(ask=ask) as connection:
+        with super().write() as connection:
             yield connection
         if lost is Lost.REPLY:
             raise Unreachable("the reply was lost")

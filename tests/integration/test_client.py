@@ -288,6 +288,15 @@ class TestReading:
         put(client, job, State.COMPLETED, results={"text": "hello"})
         assert client.result(job) == {"text": "hello"}
 
+    def test_pages_follow_one_another_without_gap_or_end_before_the_end(self, client):
+        ids = [posted.id for posted in client.post_many([GREET] * 5)][::-1]
+        pages = [client.page(limit=2)]
+        while pages[-1].next:
+            client.post(GREET)  # what comes later is on no page that follows
+            pages.append(client.page(limit=2, cursor=pages[-1].next))
+        assert [[job.id for job in page.jobs] for page in pages] == [ids[:2], ids[2:4], ids[4:]]
+        assert client.page(limit=7).next is None
+
     def test_listing(self, client):
         ids = [client.post(GREET) for _ in range(5)]
         client.cancel(ids[1])

@@ -610,8 +610,8 @@ class AtSeal(Database):
         self.after: Callable[[], Any] = lambda: None
 
     @contextlib.contextmanager
-    def write(self, *, ask: bool = True) -> Iterator[sa.Connection]:
-        with self._at_seal(), super().write(ask=ask) as connection:
+    def write(self) -> Iterator[sa.Connection]:
+        with self._at_seal(), super().write() as connection:
             yield connection
 
     def commit(self, script: Script, *, ask: bool = True) -> bool:
@@ -919,9 +919,9 @@ def test_a_task_whose_start_could_not_be_stored_is_handed_on_as_one_that_never_b
             self._may_be_lost()
             return super().commit(script, ask=ask)
 
-        def write(self, *, ask: bool = True) -> Any:
+        def write(self) -> Any:
             self._may_be_lost()
-            return super().write(ask=ask)
+            return super().write()
 
         def _may_be_lost(self) -> None:
             if len(house.calls) == 1 and self.left and threading.current_thread().name.startswith("slot"):
