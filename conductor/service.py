@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -22,7 +23,6 @@ from conductor.unresponsive import Unresponsive
 from conductor.watch import Watch
 from flows.cancel_token import CancelKind
 from flows.registry import Registry
-from jobboard import feeder
 from jobboard.claims import Claim, Owner
 from jobboard.conductors import Registration, new_owner
 from jobboard.database import Database
@@ -66,6 +66,7 @@ class Conductor(base.Conductor):
         self._runs_lock = threading.Lock()
         self._stranded: queue.SimpleQueue[JobRun] = queue.SimpleQueue()  # broke off, and still hold their claims
         self._mend_at_s = 0.0
+        self._in_vain_at_s = -math.inf  # when a claim found nothing; none did since
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -143,43 +144,62 @@ class Conductor(base.Conductor):
     # The loop
 
     def _loop(self, watch: Watch, max_dispatches: int | None, *, burst: bool) -> None:
-        left = max_dispatches if max_dispatches is not None and max_dispatches >= 0 else None
+        left = max_dispatches if max_dispatches is not None and max_dispatches >= 0 else math.inf
         while not self._stopping.is_set():
-            self._wake.clear()
-            runs = len(self._runs)  # asked first: what a run gives back is then among the claims
-            room = self._pace.room(runs)
-            room = room if left is None else min(room, left)
-            claims = self._claim(room)
-            if claims is None:
-                continue
-            for claim in claims:
-                self._dispatch_job(claim)
-            if claims:
-                watch.look()
-                left = None if left is None else left - len(claims)
-            elif (burst or left == 0) and not runs:
-                return
-            if len(claims) < room or not room:
-                self._wake.wait(self._pause_s())
+            try:
+                self._tend()
+                self._wake.clear()
+                runs = len(self._runs)  # asked first: what a run gives back is then among the claims
+                room = int(min(self._pace.room(runs), left))
+                claims = self._claim(room)
+                for claim in claims:
+                    self._dispatch_job(claim)
+                if claims:
+                    watch.look()
+                    left -= len(claims)
+                elif (burst or not left) and not runs:
+                    return
+                if len(claims) < room or not room:
+                    self._rest()
+            except Unreachable as error:
+                LOG.warning("waiting for %s", error)
+                self._stopping.wait(_RETRY_S)
+            except Exception:
+                # One strange row or posting must not end the conductor: jobs run here, others may be claimed yet.
+                LOG.exception("jobs could not be claimed, trying again")
+                self._stopping.wait(_RETRY_S)
 
-    def _claim(self, room: int) -> Sequence[Claim] | None:
-        """Up to `room` claims; None if nobody could be asked."""
-        try:
-            if not self._dispatch.alive:
-                self._begin_anew()
-            self._let_stranded_go()
-            running = {run.claim.job for run in self._running()}
-            self._mend(running)
-            if room <= 0:
-                return ()
-            return self._dispatch.claim(self._owner, self._names, room, busy=running)
-        except Unreachable as error:
-            LOG.warning("waiting for %s", error)
-        except Exception:
-            # One strange row or posting must not end the conductor: jobs run here, and others may be claimed yet.
-            LOG.exception("jobs could not be claimed, trying again")
-        self._stopping.wait(_RETRY_S)
-        return None
+    def _claim(self, room: int) -> Sequence[Claim]:
+        if room <= 0:
+            return ()
+        running = {run.claim.job for run in self._running()}
+        claims = self._dispatch.claim(self._owner, self._names, room, busy=running)
+        self._in_vain_at_s = -math.inf if claims else time.monotonic()
+        return claims
+
+    def _rest(self) -> None:
+        """Until there may be something to claim, and room for it. What a signal would have told is looked for."""
+        while not self._stopping.is_set():
+            if len(self._runs) >= self._slots:
+                self._wake.wait(_POLL_S)
+                return
+            ahead = self._dispatch.look(self._names)
+            if ahead.dead and self._dispatch.free_dead_claims():
+                return
+            # What was passed over, since there is no room for it yet, say, would be passed over again.
+            if ahead.ready and time.monotonic() >= self._in_vain_at_s + _POLL_S:
+                return
+            due_s = math.inf if ahead.due_s is None else ahead.due_s
+            if self._wake.wait(max(0.0, min(_POLL_S, due_s))) or due_s <= _POLL_S:
+                return
+            self._tend()
+
+    def _tend(self) -> None:
+        """Keep the lease, let go what could not be, and mend what is broken."""
+        if not self._dispatch.alive:
+            self._begin_anew()
+        self._let_stranded_go()
+        self._mend({run.claim.job for run in self._running()})
 
     def _begin_anew(self) -> None:
         """The lease was lost, and every claim with it: others may have them. Go on with a new one, as another."""
@@ -196,15 +216,6 @@ class Conductor(base.Conductor):
         mended = self._dispatch.mend(self._owner, running)
         if mended:
             LOG.info("mended %d things that a crash or a lost reply left behind", mended)
-
-    def _pause_s(self) -> float:
-        if len(self._runs) >= self._slots:
-            return _POLL_S
-        try:
-            due_s = feeder.next_due(self._database)
-        except Unreachable:
-            return _RETRY_S
-        return _POLL_S if due_s is None else min(_POLL_S, max(0.0, due_s))
 
     def _run_job(self, run: JobRun) -> Ending:
         ending, began_s = Ending.LOST, time.monotonic()

@@ -111,8 +111,6 @@ class Watch:
             self._tend_all(runs)
         if self._is_due(self._beat, self._registration.lease_s / 3):
             self._beat()
-        if self._is_due(self._sweep, _POLL_S):
-            self._sweep()
 
     def _pause_s(self) -> float:
         if not self._runs():
@@ -133,14 +131,9 @@ class Watch:
         if self._dispatch.alive and not self._registration.beat():
             self._registration.enter()
 
-    def _sweep(self) -> None:
-        if self._dispatch.free_dead_claims():
-            self._wake()
-
     def _look_at(self, runs: Sequence[JobRun]) -> None:
         wanted = several_values("id", [run.claim.job for run in runs])
-        with self._database.read() as connection:
-            rows = {row["id"]: row for row in _looked_at(len(runs)).fetch(connection, wanted)}
+        rows = {row["id"]: row for row in self._database.ask(_looked_at(len(runs)), wanted)}
         for run in runs:
             row = rows.get(run.claim.job)
             if row is None or row["epoch"] != run.claim.epoch:

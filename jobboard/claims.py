@@ -85,8 +85,12 @@ def give(
     owner: Owner,
     rows: Sequence[Row],
     handles: Mapping[str, Any],
+    postings: Script | None = None,
 ) -> list[Claim]:
-    """The same for records that are `CLAIMABLE`, and locked by the caller's transaction. In their order."""
+    """The same for records that are `CLAIMABLE`, and locked by the caller's transaction. In their order.
+
+    With them, `postings` is run: what claims them on a board in the same database.
+    """
     if not rows:
         return []
     now = database.now()
@@ -95,10 +99,12 @@ def give(
         "conductor": owner.name,
         "now": now,
     }
-    raised = {row.id: row.epoch for row in _give(len(rows)).run(connection, given)}
-    after = [_claimed(row, owner, now) | {"epoch": raised[row["id"]]} for row in rows]
+    after = [_claimed(row, owner, now) for row in rows]
     details = _attempts(connection, after)
     script = Script()
+    if postings is not None:
+        script.extend(postings)
+    script.add(_give(len(rows)), [given])
     history.add(script, [_line(*pair, owner, now) for pair in zip(rows, after, strict=True)])
     signals.add_notify(script, database.dialect, signals.Channel.CHANGE)
     script.run(connection)
@@ -118,7 +124,7 @@ def _claimable(count: int) -> Prepared:
 
 @functools.cache
 def _give(count: int) -> Prepared:
-    """Gives so many records to a conductor; their epochs from then on."""
+    """Gives so many records to a conductor. What they are then, `_claimed` says too."""
     given = sa.update(jobs).where(jobs.c.id.in_(several("id", count)))
     now = sa.bindparam("now", type_=jobs.c.started_at.type)
     new = {
@@ -130,14 +136,15 @@ def _give(count: int) -> Prepared:
         "conductor": sa.bindparam("conductor"),
         "started_at": sa.func.coalesce(jobs.c.started_at, now),
     }
-    return Prepared(given.values(new).returning(jobs.c.id, jobs.c.epoch))
+    return Prepared(given.values(new))
 
 
 def _claimed(row: Row, owner: Owner, now: datetime) -> Values:
-    """What a record becomes by the claim, but for its epoch."""
+    """What a record, which is locked, becomes by the claim."""
     return {
         **row,
         "state": str(State.RUNNING) if row["state"] == State.PENDING else row["state"],
+        "epoch": row["epoch"] + 1,
         "claims": row["claims"] + 1,
         "begun": True,
         "owner": owner.id,

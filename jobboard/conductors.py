@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from jobboard.errors import SettingError
 from jobboard.faults import faults_of, lasts, said_of
 from jobboard.models import ConductorRow
 from jobboard.schema import Row, conductors, jobs
+from jobboard.statements import Prepared, Script
 
 
 def new_owner(name: str | None) -> Owner:
@@ -62,13 +64,12 @@ class Registration:
 
     def beat(self) -> bool:
         """Say that the conductor lives. False if the row is gone."""
-        change = (
-            sa.update(conductors)
-            .where(conductors.c.owner == self.owner.id)
-            .values(seen_at=self.database.server_now, expires_at=self.database.server_after(self.lease_s))
-        )
-        with self.database.write() as connection:
-            return connection.execute(change).rowcount == 1
+        return self.database.commit(Script((self._beat, {"beating": self.owner.id})), again=True)
+
+    @functools.cached_property
+    def _beat(self) -> Prepared:
+        seen = {"seen_at": self.database.server_now, "expires_at": self.database.server_after(self.lease_s)}
+        return Prepared(sa.update(conductors).where(conductors.c.owner == sa.bindparam("beating")).values(seen))
 
     def leave(self) -> None:
         """Remove the row."""
@@ -100,11 +101,11 @@ def held_by_others(
     return frozenset(connection.execute(query).scalars())
 
 
-def live_slots(connection: sa.Connection, database: Database) -> int:
+def slots_of_live(database: Database) -> sa.ColumnElement[int]:
     """How many jobs all live conductors together run at once."""
     alive = lasts(database, conductors.c.expires_at)
-    slots = connection.execute(sa.select(sa.func.sum(conductors.c.slots)).where(alive)).scalar()
-    return int(slots or 0)
+    slots = sa.select(sa.func.coalesce(sa.func.sum(conductors.c.slots), 0)).where(alive)
+    return slots.scalar_subquery()
 
 
 def list_conductors(database: Database, malformed: dict[str, str] | None = None) -> list[ConductorRow]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import tenacity
@@ -26,8 +27,8 @@ from jobboard.address import without_password
 from jobboard.errors import SettingError, Unreachable
 from jobboard.malformed import Malformed, read_json, shown
 from jobboard.migrations import upgrade
-from jobboard.schema import VERSION, UtcDateTime
-from jobboard.statements import Script
+from jobboard.schema import VERSION, UtcDateTime, Values
+from jobboard.statements import Prepared, Script
 
 _POSTGRESQL = {
     # A half-open connection is noticed in seconds, not in the system's 15 minutes.
@@ -46,6 +47,7 @@ _BUSY_S = 30.0
 _IDLE_MS = 5_000
 _IDLE_S = 1.0  # a connection that was not in use for so long may have been cut meanwhile
 _CLOCK_AGE_S = 60.0
+T = TypeVar("T")
 _JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
@@ -98,25 +100,52 @@ class Database:
         ):
             yield connection
 
-    def commit(self, script: Script, *, ask: bool = True) -> bool:
+    def commit(self, script: Script, *, ask: bool = True, again: bool = False) -> bool:
         """Run a script as a transaction of its own: all of it, or, if its condition does not hold, nothing.
 
         As `write`, at a fraction of its cost: one request on PostgreSQL, and without SQLAlchemy in between. `ask`:
         whether the connection holds still is asked first; for who tries again anyway it need not be, if it was in
-        use just now.
+        use just now. `again`: it does no harm if it is run twice, so if the connection does not hold, it is tried
+        with another.
         """
-        with self._writer, self._reached(), self._cursor(ask=ask) as cursor:
+
+        def commit(cursor: Any) -> bool:
             return script.commit(cursor, self.engine.dialect)
 
+        with self._writer, self._reached():
+            return self._once_or_twice(commit) if again else self._once(commit, 0.0 if ask else _IDLE_S)
+
+    def ask(self, query: Prepared, row: Values) -> list[Values]:
+        """The rows of a SELECT in a transaction of its own. As `read`, at a fraction of its cost: one request.
+
+        Each row as the columns' types have it. Blocks; raises `Unreachable`.
+        """
+        with self._reached():
+            return self._once_or_twice(lambda cursor: query.ask(cursor, self.engine.dialect, row))
+
+    def _once_or_twice(self, work: Callable[[Any], T]) -> T:
+        try:
+            return self._once(work, math.inf)
+        except (sa_exc.OperationalError, sa_exc.InterfaceError):
+            return self._once(work, 0.0)
+
+    def _once(self, work: Callable[[Any], T], trusted_s: float) -> T:
+        with self._cursor(trusted_s) as cursor:
+            return work(cursor)
+
     @contextlib.contextmanager
-    def _cursor(self, *, ask: bool) -> Iterator[Any]:
-        """The driver's own, of a connection in no transaction. Its errors come as SQLAlchemy's."""
+    def _cursor(self, trusted_s: float) -> Iterator[Any]:
+        """The driver's own, of a connection in no transaction. Its errors come as SQLAlchemy's.
+
+        Of one that rested longer than it is trusted to it is asked first whether it holds still.
+        """
         dialect = self.engine.dialect
         held: Any = None
         try:
             held = self.engine.raw_connection()
-            while not _holds(dialect, held.dbapi_connection, held.info, ask=ask):
+            while not _holds(dialect, held.dbapi_connection, held.info, trusted_s):
                 held.invalidate()
+                held = None  # there may be no other
                 held = self.engine.raw_connection()
             if self.dialect == "postgresql":
                 held.dbapi_connection.autocommit = True
@@ -148,13 +177,13 @@ class Database:
         """The time at which a statement runs, for leases: no host's clock can shorten another's lease."""
         if self.dialect == "postgresql":
             return sa.func.clock_timestamp()
-        return sa.literal(datetime.now(UTC), UtcDateTime)
+        return _our_now(timedelta())
 
     def server_after(self, seconds: float) -> sa.ColumnElement[datetime]:
         """`server_now` plus so many seconds."""
         if self.dialect == "postgresql":
             return sa.func.clock_timestamp() + sa.literal(timedelta(seconds=seconds), sa.Interval())
-        return sa.literal(datetime.now(UTC) + timedelta(seconds=seconds), UtcDateTime)
+        return _our_now(timedelta(seconds=seconds))
 
     def close(self) -> None:
         """Give all connections back to the system."""
@@ -175,6 +204,11 @@ class Database:
                 raise
             # The bare class is what a file that is no SQLite database gives.
             raise Unreachable(f"database {self.address}: {first_line(error)}") from error
+
+
+def _our_now(plus: timedelta) -> sa.ColumnElement[datetime]:
+    """Our time when a statement runs, and not when it is made."""
+    return sa.bindparam(None, callable_=lambda: datetime.now(UTC) + plus, type_=UtcDateTime)
 
 
 class _Clock:
@@ -261,6 +295,7 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
         hide_parameters=True,  # errors and logs show statements, and not what is stored
         pool_size=size,
         max_overflow=overflow,
+        pool_use_lifo=True,  # the server knows best how to serve the connection that it served last
         json_serializer=to_json,
         json_deserializer=read_json,
     )
@@ -277,19 +312,19 @@ def _ask_connections(engine: sa.Engine) -> None:
 
     def ask(connection: sa.Connection) -> None:
         # After one that is gone comes another of the pool, which may be gone as well.
-        while not _holds(engine.dialect, connection.connection.dbapi_connection, connection.info, ask=True):
+        while not _holds(engine.dialect, connection.connection.dbapi_connection, connection.info, 0.0):
             connection.invalidate()
 
     sa.event.listen(engine, "checkin", rest)
     sa.event.listen(engine, "engine_connect", ask)
 
 
-def _holds(dialect: sa.Dialect, connection: Any, info: Mapping[Any, Any], *, ask: bool) -> bool:
-    """Does a connection from the pool hold still? Unless `ask`, one that was in use just now is taken to."""
+def _holds(dialect: sa.Dialect, connection: Any, info: Mapping[Any, Any], trusted_s: float) -> bool:
+    """Does a connection from the pool hold still? One that has not rested longer than it is trusted to does."""
     idle_since = info.get("idle_since")
     if idle_since is None:  # a new one has never rested
         return True
-    if not ask and time.monotonic() - idle_since < _IDLE_S:
+    if time.monotonic() - idle_since < trusted_s:
         return True
     try:
         dialect.do_ping(connection)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE
-from jobboard.merged import each_alone, first_of
+from jobboard.merged import each_alone, first_of, is_one
 from jobboard.models import PRIORITIES
 from jobboard.schema import LIMITED, LIMITED_ON_BOARD, UNLIMITED, WAITING, Row, Values, jobs
 from jobboard.statements import Prepared, Script, add_update
@@ -70,6 +70,8 @@ def take_due(connection: sa.Connection, database: Database, limit: int) -> list[
     that have a limit, and a posting.
     """
     now = database.now()
+    if not _ANY_DUE.run(connection, {"now": now}).scalar():
+        return []
     due = {flow for flow, moment in _firsts(connection) if not (isinstance(moment, datetime) and moment > now)}
     if not due:
         return []  # without waiting for who feeds just now
@@ -82,13 +84,18 @@ def take_due(connection: sa.Connection, database: Database, limit: int) -> list[
     return _give_uuids(connection, [row["id"] for row in sorted(found, key=_place)[:limit]])
 
 
-def next_due(database: Database) -> float | None:
-    """In how many seconds the next record is due that has no posting; None if none waits for its time."""
-    now = database.now()
-    with database.read() as connection:
-        moments = [moment for _flow, moment in _firsts(connection) if isinstance(moment, datetime)]
-    later = [moment for moment in moments if moment > now]
-    return (min(later) - now).total_seconds() if later else None
+def is_due(now: Any) -> sa.ColumnElement[bool]:
+    """Whether a record waits that was due at `now`: for its turn, or for room."""
+    return is_one(_first_waiting(jobs.c.due_at <= now))
+
+
+def next_due(now: Any) -> sa.ScalarSelect[datetime]:
+    """When the first of those is due that wait for a time after `now`."""
+    return _first_waiting(jobs.c.due_at > now).scalar_subquery()
+
+
+def _first_waiting(condition: sa.ColumnElement[bool]) -> sa.Select[tuple[datetime]]:
+    return sa.select(jobs.c.due_at).where(WAITING, CLAIMABLE, condition).order_by(jobs.c.due_at).limit(1)
 
 
 def _firsts(connection: sa.Connection) -> Iterator[tuple[str | None, Any]]:
@@ -142,3 +149,6 @@ def _on_board(connection: sa.Connection, flows: Collection[str | None]) -> dict[
         )
         taken |= {row.flow: row.jobs for row in connection.execute(counted)}
     return taken
+
+
+_ANY_DUE: Final = Prepared(sa.select(is_due(sa.bindparam("now", type_=jobs.c.due_at.type))))

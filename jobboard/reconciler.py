@@ -13,17 +13,38 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from jobboard import history, signals
+from jobboard.boards.session import any_dead
 from jobboard.claims import Owner
-from jobboard.conductors import is_alive, is_long_dead
+from jobboard.conductors import is_alive, is_long_dead, slots_of_live
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE
 from jobboard.history import NewLine
-from jobboard.schema import LIVE, Row, conductors, jobs
+from jobboard.merged import is_one
+from jobboard.schema import LIVE, Row, conductors, jobs, postings
+from jobboard.statements import Prepared
 
 BATCH: Final = 1000
 """How many records, and how many postings, are looked at in one pass."""
 
 _FREED: Final = "the claim is freed: the answer to it was lost, and nobody ran the job"
+
+
+class Glance:
+    """Asks in one request whether there is anything that may have to be mended: where all is idle there is not."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        posted = sa.select(jobs.c.posting).where(jobs.c.posting > "").order_by(jobs.c.posting).limit(1)
+        posting = sa.select(postings.c.job).where(postings.c.job > "").order_by(postings.c.job).limit(1)
+        held = sa.exists().where(jobs.c.owner == sa.bindparam("owner_id"))
+        dead = sa.exists().where(is_long_dead(database))
+        anything = sa.or_(is_one(posted), is_one(posting), held, dead, any_dead(database))
+        self._query = Prepared(sa.select(anything.label("anything"), slots_of_live(database).label("slots")))
+
+    def take(self, owner: Owner) -> tuple[bool, int]:
+        """Whether there is anything, and how many jobs all live conductors together run at once."""
+        [found] = self._database.ask(self._query, {"owner_id": owner.id})
+        return found["anything"], found["slots"]
 
 
 class Rounds:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Dialect
 from jobboard.malformed import Malformed, shown
 from jobboard.states import AT_REST, ENDED, State
 
-VERSION: Final = "0003"
+VERSION: Final = "0004"
 """The newest migration. A test holds it against the folder `migrations/versions`."""
 
 VERSION_TABLE: Final = "countermand_version"
@@ -153,6 +153,7 @@ def _partial(name: str, condition: sa.ColumnElement[bool], *columns: sa.Column[A
 _partial("jobs_unposted", UNLIMITED, jobs.c.priority, jobs.c.due_at, jobs.c.id)
 _partial("jobs_limited", LIMITED, jobs.c.flow, jobs.c.priority, jobs.c.due_at, jobs.c.id)
 _partial("jobs_limited_posted", LIMITED_ON_BOARD, jobs.c.flow)
+_partial("jobs_due", WAITING, jobs.c.due_at)
 _partial("jobs_pending", PENDING, jobs.c.due_at)
 _partial("jobs_finished", jobs.c.finished_at.is_not(None), jobs.c.finished_at, jobs.c.id)
 _partial("jobs_owner", jobs.c.owner.is_not(None), jobs.c.owner)

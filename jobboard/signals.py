@@ -27,7 +27,7 @@ from jobboard.statements import Prepared, Script
 
 LOG = logging.getLogger(__name__)
 
-_SQLITE_POLL_S: Final = 0.02
+_SQLITE_POLL_S: Final = 0.005
 _BACK_OFF_S: Final = (0.1, 3.0)  # the first pause before connecting again, and the longest
 
 

@@ -26,10 +26,13 @@ class _Text:
     # Of each parameter: its name, what makes its value the driver's, and what that makes of None, which most are.
     places: tuple[tuple[str, Callable[[Any], Any] | None, Any], ...]
     constants: Values  # parameters that stand in the statement itself
+    moments: dict[str, Callable[[], Any]]  # parameters that are asked for each time it is run
 
     def bound(self, row: Values) -> tuple[Any, ...]:
         """The parameters as the driver takes them."""
         given = self.constants | row if self.constants else row
+        if self.moments:
+            given = given | {name: asked() for name, asked in self.moments.items()}
         return tuple(
             [
                 value if process is None else nothing if value is None else process(value)
@@ -59,16 +62,25 @@ class Prepared:
     def fetch(self, connection: sa.Connection, row: Values) -> list[Values]:
         """Run a SELECT of whole columns, and read each row as the columns' types do."""
         found = self.run(connection, row)
-        readers = self._readers(connection.dialect, found)
+        assert found.cursor is not None, "a SELECT"  # noqa: S101
+        return self._as_columns(connection.dialect, found.cursor.description, found)
+
+    def ask(self, cursor: Any, dialect: Dialect, row: Values) -> list[Values]:
+        """The same with the driver's cursor. Raises the driver's errors."""
+        text = self.text(dialect)
+        cursor.execute(text.words, text.bound(row))
+        return self._as_columns(dialect, cursor.description, cursor.fetchall())
+
+    def _as_columns(self, dialect: Dialect, description: Any, found: Iterable[Sequence[Any]]) -> list[Values]:
+        readers = self._readers(dialect, description)
         return [
             {name: read(value) if read else value for (name, read), value in zip(readers, values, strict=True)}
             for values in found
         ]
 
-    def _readers(self, dialect: Dialect, found: sa.CursorResult[Any]) -> tuple[tuple[str, Any], ...]:
+    def _readers(self, dialect: Dialect, description: Any) -> tuple[tuple[str, Any], ...]:
         if dialect.name not in self._read:
-            assert found.cursor is not None, "a SELECT"  # noqa: S101
-            given = zip(self._statement.selected_columns, found.cursor.description, strict=True)
+            given = zip(self._statement.selected_columns, description, strict=True)
             self._read[dialect.name] = tuple(
                 (column.name, column.type.dialect_impl(dialect).result_processor(dialect, driver[1]))
                 for column, driver in given
@@ -179,8 +191,11 @@ def _text(statement: Any, dialect: Dialect) -> _Text:
     # The values of an IN, which have names of their own, are constants too, and plain.
     made = ((name, processors.get(name)) for name in compiled.positiontup)
     places = tuple((name, process, process(None) if process else None) for name, process in made)
-    constants = {name: value for name, value in compiled.params.items() if value is not None}
-    return _Text(str(compiled), places, constants)
+    moments = {name: part.callable for name, part in compiled.binds.items() if part.callable is not None}
+    constants = {
+        name: value for name, value in compiled.params.items() if value is not None and name not in moments
+    }
+    return _Text(str(compiled), places, constants, moments)
 
 
 def several(name: str, count: int) -> list[sa.BindParameter[str]]:

@@ -22,10 +22,10 @@ def on_commits(database: Database, told: Callable[[Callable[[], Any]], None]) ->
         if connection.get_execution_options().get("countermand_write"):
             told(connection.connection.commit)
 
-    def commit(script: Script, *, ask: bool = True) -> bool:
+    def commit(script: Script, **how: bool) -> bool:
         with database._reached():
-            told(lambda: at_once(script, ask=ask))
-        return at_once(script, ask=ask)
+            told(lambda: at_once(script, **how))
+        return at_once(script, **how)
 
     at_once = database.commit
     sa.event.listen(database.engine, "commit", committing)
@@ -39,8 +39,8 @@ def on_statements(database: Database, told: Callable[[str], None]) -> None:
         told(statement)
 
     @contextmanager
-    def cursor(*, ask: bool) -> Iterator[Any]:
-        with original(ask=ask) as made:
+    def cursor(trusted_s: float) -> Iterator[Any]:
+        with original(trusted_s) as made:
             yield _Cursor(made, lambda _driver, statement, _given: told(statement.removeprefix("WITH met AS (")))
 
     original = database._cursor
@@ -56,8 +56,8 @@ def overheard(told: Callable[[Any, str, Any], None]) -> Iterator[None]:
     """
 
     @contextmanager
-    def cursor(self: Database, *, ask: bool) -> Iterator[Any]:
-        with original(self, ask=ask) as made:
+    def cursor(self: Database, trusted_s: float) -> Iterator[Any]:
+        with original(self, trusted_s) as made:
             yield _Cursor(made, told)
 
     original = Database._cursor

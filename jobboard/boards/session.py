@@ -23,6 +23,7 @@ from jobboard.database import Database
 from jobboard.errors import Unreachable
 from jobboard.faults import lasts
 from jobboard.schema import postings, sessions
+from jobboard.statements import Prepared, Script
 
 LOG = logging.getLogger(__name__)
 
@@ -41,6 +42,11 @@ class Session:
         self.id: Final = str(uuid.uuid4())
         self.lease_s: Final = lease_s
         self._database = database
+        self._renewal = Prepared(
+            sa.update(sessions)
+            .where(sessions.c.id == self.id, sessions.c.expires_at > database.server_now)
+            .values(expires_at=database.server_after(lease_s))
+        )
         self._entity = entity
         # Guards the two below. Invariant: once it was open, `_dead` is never taken back.
         self._lock = threading.Lock()
@@ -82,13 +88,7 @@ class Session:
             if self._dead:
                 return False
         asked_at = _now_s()
-        with self._database.write() as connection:
-            renewal = (
-                sa.update(sessions)
-                .where(sessions.c.id == self.id, sessions.c.expires_at > self._database.server_now)
-                .values(expires_at=self._database.server_after(self.lease_s))
-            )
-            renewed = connection.execute(renewal).rowcount == 1
+        renewed = self._database.commit(Script((self._renewal, {})), again=True)
         with self._lock:
             if not renewed:
                 self._dead = True
@@ -96,10 +96,7 @@ class Session:
             return not self._dead
 
     def holds(self) -> sa.ColumnElement[bool]:
-        """The condition, for the statement that claims or ends a claim, that the lease has not expired.
-
-        Make it inside the transaction: on SQLite it carries the time of the call.
-        """
+        """The condition, for the statement that claims or ends a claim, that the lease has not expired."""
         return lives(self.id, self._database.server_now)
 
     def register(self, entity: dict[str, Any]) -> None:
@@ -171,9 +168,9 @@ class Freed:
 
 def sweep(database: Database) -> list[Freed]:
     """Free what dead sessions hold. Writes only if there is something to free. Raises `Unreachable`."""
-    with database.read() as connection:
-        if not connection.execute(sa.select(_any_dead(database))).scalar_one():
-            return []
+    [found] = database.ask(Prepared(sa.select(any_dead(database).label("dead"))), {})
+    if not found["dead"]:
+        return []
     with database.write() as connection:
         return free_dead_claims(connection, database)
 
@@ -197,7 +194,8 @@ def free_dead_claims(connection: sa.Connection, database: Database) -> list[Free
     return freed
 
 
-def _any_dead(database: Database) -> sa.ColumnElement[bool]:
+def any_dead(database: Database) -> sa.ColumnElement[bool]:
+    """The condition that a session has expired, or that a posting is held by one that is not there."""
     return sa.or_(sa.exists().where(_expired(database)), sa.exists().where(_orphaned()))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from taskflow import exceptions
@@ -21,6 +23,20 @@ def reached(board: Any) -> Iterator[None]:
         yield
     except (exceptions.JobFailure, exceptions.NotFound) as error:
         raise Unreachable(f"jobboard {board.name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a conductor that rests sees."""
+
+    ready: bool  # something may be there to be claimed
+    dead: bool  # claims of the dead are to be freed
+    due_s: float | None  # in how many seconds the next job is due that waits for its time
+
+
+def seconds_until(moment: Any, now: datetime) -> float | None:
+    """None if there is no such moment."""
+    return (moment - now).total_seconds() if isinstance(moment, datetime) else None
 
 
 class Dispatch(ABC):
@@ -48,6 +64,13 @@ class Dispatch(ABC):
 
         `busy` are jobs that must not be claimed: this conductor is not done with them yet, also if it has lost its
         claim. Raises `Unreachable`.
+        """
+
+    @abstractmethod
+    def look(self, flows: Sequence[str]) -> Ahead:
+        """Whether there may be work for who knows these flows, or will be: one request to each server.
+
+        Raises `Unreachable`.
         """
 
     @abstractmethod

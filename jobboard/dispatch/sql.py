@@ -5,58 +5,84 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from jobboard import claims, feeder, reconciler, signals
-from jobboard.boards.session import lives, sweep
+from jobboard.boards.session import any_dead, lives, sweep
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim, Owner
 from jobboard.database import Database
-from jobboard.dispatch.base import Dispatch, reached
+from jobboard.dispatch.base import Ahead, Dispatch, reached, seconds_until
 from jobboard.errors import Unreachable
 from jobboard.faults import CLAIMABLE
 from jobboard.merged import first_of, is_one
 from jobboard.records import posting_row
-from jobboard.schema import LIVE, Row, jobs, postings
+from jobboard.schema import LIVE, Row, Values, jobs, postings
 from jobboard.statements import Prepared, Script, several, several_values
 
 _FED = 100
 _FEED_S = 0.1
 
 
-@functools.cache
-def _unclaimed(flows: tuple[str, ...]) -> Prepared:
-    # Records are locked before postings, as everywhere: two orders would be a deadlock.
-    place = (postings.c.priority.label("place"), postings.c.seq.label("number"))
-    of_flows = [
-        sa.select(jobs, *place)
+_PLACE: Final = ("place", "number")
+_OURS: Final = sa.and_(
+    postings.c.board == sa.bindparam("board"),
+    postings.c.session.is_(None),
+    postings.c.trashed_at.is_(None),
+    postings.c.job.is_not(None),
+)
+"""The condition on a posting that it is of a job, and that nobody has claimed it."""
+
+
+def _unclaimed(database: Database, flows: Collection[str]) -> Prepared:
+    """What a session that lives may claim, first served first, locked."""
+    most: sa.BindParameter[int] = sa.bindparam("most")
+    if database.dialect == "sqlite":
+        return Prepared(first_of([_of_flow(database, flow) for flow in flows], _PLACE, most))
+    # Planned once, however many flows there are.
+    wanted = sa.values(sa.column("flow", sa.Text), name="wanted").data([(flow,) for flow in flows])
+    of_each = _of_flow(database, wanted.c.flow).order_by(*_PLACE).limit(most).lateral("of_each")
+    found = sa.select(of_each).select_from(wanted.join(of_each, sa.true()))
+    return Prepared(found.order_by(*(of_each.c[name] for name in _PLACE)).limit(most))
+
+
+def _of_flow(database: Database, flow: Any) -> sa.Select[Any]:
+    holds = lives(sa.bindparam("session_id"), database.server_now)
+    return (
+        sa.select(jobs, postings.c.priority.label("place"), postings.c.seq.label("number"))
         .join(postings, jobs.c.posting == postings.c.uuid)
-        .where(
-            postings.c.board == sa.bindparam("board"),
-            postings.c.session.is_(None),
-            postings.c.trashed_at.is_(None),
-            postings.c.job.is_not(None),
-            postings.c.name == flow,
-            postings.c.name == jobs.c.flow,
-            CLAIMABLE,
-        )
-        .with_for_update(of=jobs, skip_locked=True)
-        for flow in flows
-    ]
-    return Prepared(first_of(of_flows, ("place", "number"), sa.bindparam("most")))
+        .where(_OURS, postings.c.name == flow, postings.c.name == jobs.c.flow, CLAIMABLE, holds)
+        .with_for_update(of=[jobs, postings], skip_locked=True)
+    )
 
 
 @functools.cache
-def _take(count: int, dialect: str) -> Prepared:
-    """Claims so many postings for a session that lives; which it got."""
+def _take(count: int) -> Prepared:
+    """Claims so many postings, which are locked."""
     now = sa.bindparam("now", type_=postings.c.modified_at.type)
-    server_now = sa.func.clock_timestamp() if dialect == "postgresql" else now
     new = {"session": sa.bindparam("session_id"), "owner": sa.bindparam("owner_id"), "modified_at": now}
-    free = sa.and_(postings.c.uuid.in_(several("uuid", count)), postings.c.session.is_(None))
-    holds = lives(sa.bindparam("session_id"), server_now)
-    return Prepared(sa.update(postings).where(free, holds).values(new).returning(postings.c.uuid))
+    return Prepared(sa.update(postings).where(postings.c.uuid.in_(several("uuid", count))).values(new))
+
+
+def _ahead(database: Database, flows: Collection[str]) -> Prepared:
+    now = sa.bindparam("now", type_=jobs.c.due_at.type)
+    free = sa.and_(_OURS, postings.c.name.in_(sorted(flows))) if flows else sa.false()
+    return Prepared(
+        sa.select(
+            sa.or_(feeder.is_due(now), sa.exists().where(free)).label("ready"),
+            any_dead(database).label("dead"),
+            feeder.next_due(now).label("next_due"),
+        )
+    )
+
+
+class _OfFlows(NamedTuple):
+    """Statements of a conductor that knows certain flows."""
+
+    unclaimed: Prepared
+    ahead: Prepared
 
 
 _MINE = postings.c.uuid == sa.bindparam("posting")
@@ -70,9 +96,12 @@ class SqlDispatch(Dispatch):
     def __init__(self, database: Database, board: SqlJobBoard) -> None:
         self._database = database
         self.board = board
+        self._glance = reconciler.Glance(database)
         self._rounds = reconciler.Rounds(database)
-        self._feed_at_s = 0.0  # as long as there is enough on the board, it is fed only now and then
+        self._crowded = False  # the last pass found as much as it wanted
+        self._feed_at_s = 0.0  # so long the board is not fed then
         self._looked_at = 0  # the last posting that was looked at, by its number
+        self._made: dict[tuple[str, ...], _OfFlows] = {}
 
     def open(self) -> None:
         """Open the board's session. Raises `Unreachable`."""
@@ -94,13 +123,20 @@ class SqlDispatch(Dispatch):
         if self.board.session is None:
             raise Unreachable("the board is not connected")
         with self._database.write() as connection:
-            looked = self._feed_at_s <= time.monotonic()
-            if looked:
+            fed = self._crowded and self._feed_at_s <= time.monotonic()
+            if fed:
                 self._feed(connection)
-            rows = self._take_postings(connection, owner, flows, limit, busy)
-            if len(rows) < limit and not looked and self._feed(connection):
-                rows = [*rows, *self._take_postings(connection, owner, flows, limit - len(rows), busy)]
-            return claims.give(connection, self._database, owner, rows, {})
+            rows = self._find(connection, flows, limit, busy)
+            if not rows and not fed and self._feed(connection):
+                rows = self._find(connection, flows, limit, busy)
+            self._crowded = len(rows) == limit
+            return claims.give(connection, self._database, owner, rows, {}, self._take(owner, rows))
+
+    def look(self, flows: Sequence[str]) -> Ahead:
+        """One SELECT for it all."""
+        now = self._database.now()
+        [found] = self._database.ask(self._of(flows).ahead, {"board": self.board.name, "now": now})
+        return Ahead(found["ready"], found["dead"], seconds_until(found["next_due"], now))
 
     def free_dead_claims(self) -> int:
         """Free the postings of sessions that have expired."""
@@ -108,16 +144,21 @@ class SqlDispatch(Dispatch):
 
     def mend(self, owner: Owner, running: Collection[str]) -> int:
         """Looks first: a pass that finds nothing locks nothing."""
+        anything, _slots = self._glance.take(owner)
+        if not anything:
+            return 0
+        freed = self.free_dead_claims()
         with self._database.read() as connection:
             missing = self._missing(connection)
             stale = self._stale(connection)
             unrun = reconciler.has_unrun(connection, owner, running)
             dead = reconciler.has_long_dead(connection, self._database)
         if not (missing or stale or unrun or dead):
-            return 0
+            return freed
         with self._database.write() as connection:
             return (
-                self._free_unrun(connection, owner, running)
+                freed
+                + self._free_unrun(connection, owner, running)
                 + self._post_again(connection, missing)
                 + self._remove(connection, stale)
                 + reconciler.forget_long_dead(connection, self._database)
@@ -131,6 +172,12 @@ class SqlDispatch(Dispatch):
 
     def was_put_down(self, claim: Claim, *, keep_posting: bool) -> None:
         """Nothing is left: the posting went with the record."""
+
+    def _of(self, flows: Sequence[str]) -> _OfFlows:
+        wanted = tuple(flows)
+        if wanted not in self._made:
+            self._made[wanted] = _OfFlows(_unclaimed(self._database, flows), _ahead(self._database, flows))
+        return self._made[wanted]
 
     def _feed(self, connection: sa.Connection) -> bool:
         """Put on the board what is due; whether anything was."""
@@ -187,20 +234,21 @@ class SqlDispatch(Dispatch):
         connection.execute(sa.update(postings).where(held).values(session=None, owner=None))
         return len(rows)
 
-    def _take_postings(
-        self, connection: sa.Connection, owner: Owner, flows: Sequence[str], limit: int, busy: Collection[str]
-    ) -> Sequence[Row]:
-        """Claim postings; the records that they are of, locked."""
-        wanted = {"board": self.board.name, "most": limit + len(busy)}
-        found = _unclaimed(tuple(flows)).fetch(connection, wanted) if flows else []
-        rows = [row for row in found if row["id"] not in busy][:limit]
-        if not rows:
-            return []
-        taken = {
-            **several_values("uuid", [row["posting"] for row in rows]),
+    def _find(
+        self, connection: sa.Connection, flows: Sequence[str], limit: int, busy: Collection[str]
+    ) -> list[Values]:
+        """The records of postings that may be claimed, locked with these."""
+        wanted = {
+            "board": self.board.name,
             "session_id": self.board.session.id,
-            "owner_id": owner.id,
-            "now": self._database.now(),
+            "most": limit + len(busy),
         }
-        mine = set(_take(len(rows), connection.dialect.name).run(connection, taken).scalars())
-        return [row for row in rows if row["posting"] in mine]
+        found = self._of(flows).unclaimed.fetch(connection, wanted) if flows else []
+        return [row for row in found if row["id"] not in busy][:limit]
+
+    def _take(self, owner: Owner, rows: Sequence[Row]) -> Script:
+        script = Script()
+        if rows:
+            taken = {"session_id": self.board.session.id, "owner_id": owner.id, "now": self._database.now()}
+            script.add(_take(len(rows)), [taken | several_values("uuid", [row["posting"] for row in rows])])
+        return script

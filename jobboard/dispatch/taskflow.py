@@ -16,13 +16,13 @@ from taskflow import exceptions
 
 from jobboard import claims, feeder, reconciler
 from jobboard.claims import Claim, Owner
-from jobboard.conductors import held_by_others, live_slots
+from jobboard.conductors import held_by_others
 from jobboard.database import Database
-from jobboard.dispatch.base import Dispatch, reached
+from jobboard.dispatch.base import Ahead, Dispatch, reached, seconds_until
 from jobboard.errors import Unreachable
 from jobboard.models import priority_name
-from jobboard.schema import Row
-from jobboard.statements import Script
+from jobboard.schema import Row, jobs
+from jobboard.statements import Prepared, Script
 
 LOG = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ WINDOW = 100
 _PER_SLOT: Final = 4  # of those that live
 _FEED_S: Final = 0.1
 _POSTED_S: Final = 2.0  # from giving a record its posting's id to the posting, at most
+_NOW: Final = sa.bindparam("now", type_=jobs.c.due_at.type)
+_AHEAD: Final = Prepared(sa.select(feeder.is_due(_NOW).label("due"), feeder.next_due(_NOW).label("next_due")))
 
 
 class TaskflowDispatch(Dispatch):
@@ -42,6 +44,7 @@ class TaskflowDispatch(Dispatch):
         self.board = board
         self._window = WINDOW
         self._feed_at_s = 0.0
+        self._glance = reconciler.Glance(database)
         self._rounds = reconciler.Rounds(database)
         self._missing_since: dict[str, float] = {}  # by the posting's id
 
@@ -70,6 +73,14 @@ class TaskflowDispatch(Dispatch):
                 usable = _usable(self._look(), flows)
             return self._claim(owner, limit, usable, busy)
 
+    def look(self, flows: Sequence[str]) -> Ahead:
+        """What is due is asked of the records, what is posted of the board."""
+        now = self._database.now()
+        [found] = self._database.ask(_AHEAD, {"now": now})
+        with reached(self.board):
+            ready = found["due"] or bool(_usable(self._look(fresh=False), flows))
+        return Ahead(ready, dead=False, due_s=seconds_until(found["next_due"], now))
+
     def free_dead_claims(self) -> int:
         """The server does that when a session ends."""
         return 0
@@ -90,13 +101,16 @@ class TaskflowDispatch(Dispatch):
         """The board is read first: a posting that no record wants by then is never wanted again."""
         with reached(self.board):
             there = self._look()
+            anything, slots = self._glance.take(owner)
+            self._window = max(WINDOW, _PER_SLOT * slots)
+            if not (there or anything):
+                return 0
             on_board = [posting for posting, _claimed in there]
             with self._database.read() as connection:
                 missing = self._missing(connection, on_board)
                 wanted = reconciler.wanted(connection, _ids(on_board))
                 unrun = reconciler.has_unrun(connection, owner, running)
                 dead = reconciler.has_long_dead(connection, self._database)
-                self._window = max(WINDOW, _PER_SLOT * live_slots(connection, self._database))
             mended = self._post_again(missing) if missing else 0
             for posting, claimed in there:
                 if not claimed:
@@ -111,9 +125,11 @@ class TaskflowDispatch(Dispatch):
 
     # What is asked of the board, the simple way
 
-    def _look(self) -> list[tuple[Any, bool]]:
-        """All postings in order, and whether they are claimed."""
-        postings = list(self.board.iterjobs(ensure_fresh=True))
+    def _look(self, *, fresh: bool = True) -> list[tuple[Any, bool]]:
+        """All postings in order, and whether they are claimed. Our boards tell that in one request."""
+        if hasattr(self.board, "postings"):
+            return list(self.board.postings(ensure_fresh=fresh))
+        postings = list(self.board.iterjobs(ensure_fresh=fresh))
         free = {posting.uuid for posting in self.board.iterjobs(only_unclaimed=True)}
         return [(posting, posting.uuid not in free) for posting in postings]
 

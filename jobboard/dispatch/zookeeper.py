@@ -53,10 +53,6 @@ class ZookeeperDispatch(TaskflowDispatch):
             with reached(self.board):
                 self.board.remove_all(done)
 
-    def _look(self) -> list[tuple[Any, bool]]:
-        found: list[tuple[Any, bool]] = self.board.postings(ensure_fresh=True)
-        return found
-
     def _post(self, rows: Sequence[Row]) -> None:
         self.board.post_all(
             [(row["flow"], details_of(row), JobPriority.convert(priority_of(row))) for row in rows]
