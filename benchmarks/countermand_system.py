@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Final
 
 from benchmarks.place import Place
 from benchmarks.three_steps import NAME, RINGING
+from conductor import garbage
 from conductor.service import Conductor
 from flows.discovery import load_flows
 from flows.registry import REGISTRY
@@ -79,6 +79,5 @@ def _conductor(place: Place) -> Iterator[Conductor]:
     with closing(open_database(place.database_url)) as database:
         dispatch = open_dispatch(database, settings)
         conductor = Conductor(database, dispatch, REGISTRY, settings, slots=place.slots)
-        gc.collect()
-        gc.freeze()
+        garbage.settle()
         yield conductor

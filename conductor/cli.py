@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 import signal
@@ -13,6 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
+
+from conductor import garbage
 
 if TYPE_CHECKING:
     from conductor.service import Conductor
@@ -163,8 +164,7 @@ def _make(database: Database, settings: Settings, slots: int, name: str | None, 
 def _run(stop: Stop, conductor: Conductor, *, burst: bool) -> None:
     from jobboard.errors import Unreachable
 
-    gc.collect()
-    gc.freeze()  # what is imported stays: measured, looking through it again and again is a seventh of all work
+    garbage.settle()
     while not stop.asked.is_set():
         try:
             conductor.run(burst=burst)
