@@ -15,11 +15,11 @@ from jobboard.database import Database, open_database
 from jobboard.errors import Unreachable
 from jobboard.schema import sessions
 from jobboard.statements import Prepared, Script, update_of
+from tests.servers import PostgreSQL
+from tests.servers.required import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.servers import PostgreSQL
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 INSERT = Prepared(
@@ -118,3 +118,26 @@ def test_the_isolation_is_read_committed_whatever_the_server_has_been_set_to(pos
         with database.write() as connection:
             assert connection.execute(sa.text("SHOW transaction_isolation")).scalar() == "read committed"
             connection.execute(sa.text(f"ALTER DATABASE {name} RESET default_transaction_isolation"))
+
+
+def test_what_may_be_done_twice_is_tried_with_another_connection(postgresql_url: str, postgresql: PostgreSQL):
+    wanted = Prepared(sa.select(sessions.c.id).order_by(sessions.c.id))
+    with closing(open_database(postgresql_url)) as database:
+        assert database.commit(script_for(1), again=True)
+        cut_connections(postgresql, postgresql_url)
+        assert database.ask(wanted, {}) == [{"id": "s1"}]
+        cut_connections(postgresql, postgresql_url)
+        assert database.commit(script_for(if_there="s1"), again=True)
+
+
+def test_a_server_that_is_away_is_named():
+    require(PostgreSQL)
+    with PostgreSQL() as server, closing(open_database(server.create_database())) as database:
+        server.kill()
+        for ask in (
+            lambda: database.ask(Prepared(sa.select(sessions.c.id)), {}),
+            lambda: database.commit(script_for(1)),
+            lambda: database.commit(script_for(1), again=True),
+        ):
+            with pytest.raises(Unreachable, match=str(server.port)):
+                ask()

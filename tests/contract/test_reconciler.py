@@ -26,7 +26,7 @@ from jobboard.claims import Claim, Owner
 from jobboard.conductors import Registration, new_owner
 from jobboard.database import Database, open_database
 from jobboard.dispatch import taskflow
-from jobboard.dispatch.base import Dispatch
+from jobboard.dispatch.base import Ahead, Dispatch
 from jobboard.dispatch.sql import SqlDispatch
 from jobboard.dispatch.taskflow import TaskflowDispatch
 from jobboard.dispatch.zookeeper import ZookeeperDispatch
@@ -209,6 +209,53 @@ def posted(desk: Desk, dispatch: Dispatch, owner: Owner) -> str:
     dispatch.claim(owner, ["another"], 1)  # which feeds the board
     until(lambda: desk.posting_of(job), what="its posting")
     return job
+
+
+# What is ahead
+
+
+@pytest.mark.parametrize("desk", SQL, indirect=True)
+def test_what_waits_for_the_board_comes_though_more_is_posted_there_all_the_time(desk: Desk):
+    dispatch, owner = desk.enter()
+    waits = desk.post()
+    desk.remove(desk.posting_of(waits))
+    desk.change(waits, posting=None)
+    assert [waits in taken_beside_a_new_one(desk, dispatch, owner) for _ in range(2)] == [False, True]
+
+
+def taken_beside_a_new_one(desk: Desk, dispatch: Dispatch, owner: Owner) -> set[str]:
+    new = desk.post()
+    found = {claim.job for claim in claimed(dispatch, owner)}
+    assert new in found
+    return found
+
+
+def test_a_look_tells_what_is_ahead(desk: Desk):
+    dispatch, owner = desk.enter()
+    assert dispatch.look(FLOWS) == Ahead(ready=False, dead=False, due_s=None)
+    job = posted(desk, dispatch, owner)
+    until(lambda: dispatch.look(FLOWS).ready, what="its sight")
+    assert not dispatch.look(["another"]).ready
+    assert [claim.job for claim in claimed(dispatch, owner)] == [job]
+    until(lambda: not dispatch.look(FLOWS).ready, what="its end")
+    desk.records.post([NewJob("f", {}, due_at=desk.database.now() + timedelta(hours=1))], by="ann")
+    ahead = dispatch.look(FLOWS)
+    assert not ahead.ready
+    assert 3500 < (ahead.due_s or 0) <= 3600
+
+
+def test_a_look_sees_the_dead_where_a_board_leaves_that_to_us(desk: Desk):
+    (one, first), (two, _second) = desk.enter("one"), desk.enter("two")
+    posted(desk, one, first)
+    assert len(claimed(one, first)) == 1
+    if isinstance(one, SqlDispatch):
+        past = desk.database.now() - timedelta(hours=1)
+        with desk.database.write() as connection:
+            mine = sessions.c.id == one.board.session.id
+            connection.execute(sa.update(sessions).where(mine).values(expires_at=past))
+        assert two.look(FLOWS).dead
+        assert two.free_dead_claims() == 1
+    assert not two.look(FLOWS).dead
 
 
 # Postings
