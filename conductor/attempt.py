@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from conductor.herald import Herald
 from conductor.outcome import RESTS, Ending
 from jobboard import requests
 from jobboard.claims import Claim
@@ -59,11 +60,14 @@ class Attempt:
     Everything but `ran_s` blocks while it writes, and raises `Fenced` and `Unreachable`.
     """
 
-    def __init__(self, claim: Claim, journal: Journal, database: Database, dispatch: Dispatch) -> None:
+    def __init__(
+        self, claim: Claim, journal: Journal, database: Database, dispatch: Dispatch, herald: Herald
+    ) -> None:
         self._claim = claim
         self._journal = journal
         self._database = database
         self._dispatch = dispatch
+        self._herald = herald
         self._began_s = time.monotonic()
 
     @property
@@ -95,6 +99,7 @@ class Attempt:
     def _try_complete(self, results: dict[str, Any], rows: TaskflowRows) -> State:
         columns = self._at_rest() | {"results": results, "progress": 1.0}
         if self._journal.move_at_once(_SEALED, columns, lambda: self._sealed(rows)):
+            self._herald.tell()
             return State.COMPLETED
         with self._journal.begin() as connection:
             state = self._journal.move(connection, _LIVE, Cause.SEAL, State.COMPLETED, **columns)

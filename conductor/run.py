@@ -15,6 +15,7 @@ from taskflow.persistence import models
 
 from conductor.attempt import Attempt, said_of_failure
 from conductor.engine import JobEngine
+from conductor.herald import Herald
 from conductor.outcome import Ending, ending_of
 from conductor.seal import Seal
 from conductor.stored_detail import MalformedDetail, stored_detail
@@ -53,6 +54,7 @@ class Tools:
     dispatch: Dispatch
     settings: Settings
     threads: futures.Executor  # for the tasks of parallel flows
+    herald: Herald
     name: str
 
 
@@ -72,7 +74,7 @@ class JobRun:
         self.token = CancelToken()
         self.executing = Executing()
         self.journal = Journal(tools.database, claim.job, claim.attempt, claim.epoch, claim.tasks)
-        self.attempt = Attempt(claim, self.journal, tools.database, tools.dispatch)
+        self.attempt = Attempt(claim, self.journal, tools.database, tools.dispatch, tools.herald)
         self._spec = spec
         self._tools = tools
         self._suspend = threading.Event()  # the conductor ends

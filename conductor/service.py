@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from taskflow.conductors import base
 
+from conductor.herald import Herald
 from conductor.job_log import JobLogHandler
 from conductor.lease_guard import LeaseGuard
 from conductor.outcome import Ending
@@ -66,13 +67,14 @@ class Conductor(base.Conductor):
         self._runs_lock = threading.Lock()
         self._stranded: queue.SimpleQueue[JobRun] = queue.SimpleQueue()  # broke off, and still hold their claims
         self._mend_at_s = 0.0
-        self._in_vain_at_s = -math.inf  # when a claim found nothing; none did since
+        self._claimed_at_s = -math.inf
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._pool = futures.ThreadPoolExecutor(slots, thread_name_prefix="slot")
         self._threads = futures.ThreadPoolExecutor(max(settings.parallel, slots), thread_name_prefix="parallel")
-        self._tools = Tools(database, dispatch, settings, self._threads, owner.name)
+        self._herald = Herald(database)
+        self._tools = Tools(database, dispatch, settings, self._threads, self._herald, owner.name)
         self._registration = Registration(database.reserved, owner, slots, self._names, settings.lease)
 
     # What TaskFlow's conductors do
@@ -97,6 +99,7 @@ class Conductor(base.Conductor):
         watch.start()
         guard = LeaseGuard(self._dispatch, self._running, self._settings.lease)
         guard.start()
+        self._herald.start()
         retention = Retention(self._database, self._settings.retention)
         retention.start()
         log = JobLogHandler(self._journal_of)
@@ -109,6 +112,7 @@ class Conductor(base.Conductor):
             retention.stop()
             watch.stop()
             guard.stop()
+            self._herald.stop()
             self._leave()
             self._stopped.set()
 
@@ -173,9 +177,8 @@ class Conductor(base.Conductor):
         if room <= 0:
             return ()
         running = {run.claim.job for run in self._running()}
-        claims = self._dispatch.claim(self._owner, self._names, room, busy=running)
-        self._in_vain_at_s = -math.inf if claims else time.monotonic()
-        return claims
+        self._claimed_at_s = time.monotonic()
+        return self._dispatch.claim(self._owner, self._names, room, busy=running)
 
     def _rest(self) -> None:
         """Until there may be something to claim, and room for it. What a signal would have told is looked for."""
@@ -187,7 +190,7 @@ class Conductor(base.Conductor):
             if ahead.dead and self._dispatch.free_dead_claims():
                 return
             # What was passed over, since there is no room for it yet, say, would be passed over again.
-            if ahead.ready and time.monotonic() >= self._in_vain_at_s + _POLL_S:
+            if ahead.ready and time.monotonic() >= self._claimed_at_s + _POLL_S:
                 return
             due_s = math.inf if ahead.due_s is None else ahead.due_s
             if self._wake.wait(max(0.0, min(_POLL_S, due_s))) or due_s <= _POLL_S:

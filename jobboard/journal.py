@@ -124,7 +124,7 @@ class Journal:
         """Make this move, with these columns; False, and nothing is written, if the record is not where it begins.
 
         A request came first, then, or the claim has passed on, or a reply was lost: a transaction tells. `then` is
-        called to say what else is to be written, or not at all.
+        called to say what else is to be written, or not at all. Nobody is told: that is for the caller.
         """
         with self._turn:
             if self._unsure:
@@ -222,6 +222,7 @@ class Journal:
         if update(connection, jobs, unchanged, {"state": str(target), **columns}).rowcount != 1:
             raise Fenced(self.job, self.epoch)
         self._has_moved(transition(current, cause, target), message, by)
+        signals.add_notify(self._script, self._database.dialect, signals.Channel.CHANGE)
         return target
 
     def put_here(self, rows: TaskflowRows) -> None:
@@ -290,7 +291,6 @@ class Journal:
         said = message or edge.reason
         line = self._line(self._database.now(), history.STATE, state=str(edge.target), by=by, message=said)
         self._here.lines.append(line)
-        signals.add_notify(self._script, self._database.dialect, signals.Channel.CHANGE)
 
     def _add(self, script: Script, gathered: _Gathered) -> Script:
         """To a script, all but the record's own columns."""

@@ -99,7 +99,6 @@ class SqlDispatch(Dispatch):
         self._glance = reconciler.Glance(database)
         self._rounds = reconciler.Rounds(database)
         self._crowded = False  # the last pass found as much as it wanted
-        self._unfed = False  # the last pass did not feed the board
         self._feed_at_s = 0.0  # so long the board is not fed then
         self._looked_at = 0  # the last posting that was looked at, by its number
         self._made: dict[tuple[str, ...], _OfFlows] = {}
@@ -128,12 +127,9 @@ class SqlDispatch(Dispatch):
             if fed:
                 self._feed(connection)
             rows = self._find(connection, flows, limit, busy)
-            # What has just been posted begins at once; what is due is seen to by the pass after.
-            if len(rows) < limit and not fed and (not rows or self._unfed):
-                fed = True
-                if self._feed(connection):
-                    rows += self._find(connection, flows, limit - len(rows), {*busy, *(row["id"] for row in rows)})
-            self._crowded, self._unfed = len(rows) == limit, not fed
+            if len(rows) < limit and not fed and self._feed(connection):
+                rows += self._find(connection, flows, limit - len(rows), {*busy, *(row["id"] for row in rows)})
+            self._crowded = len(rows) == limit
             return claims.give(connection, self._database, owner, rows, {}, self._take(owner, rows))
 
     def look(self, flows: Sequence[str]) -> Ahead:

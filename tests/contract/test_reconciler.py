@@ -214,22 +214,6 @@ def posted(desk: Desk, dispatch: Dispatch, owner: Owner) -> str:
 # What is ahead
 
 
-@pytest.mark.parametrize("desk", SQL, indirect=True)
-def test_what_waits_for_the_board_comes_though_more_is_posted_there_all_the_time(desk: Desk):
-    dispatch, owner = desk.enter()
-    waits = desk.post()
-    desk.remove(desk.posting_of(waits))
-    desk.change(waits, posting=None)
-    assert [waits in taken_beside_a_new_one(desk, dispatch, owner) for _ in range(2)] == [False, True]
-
-
-def taken_beside_a_new_one(desk: Desk, dispatch: Dispatch, owner: Owner) -> set[str]:
-    new = desk.post()
-    found = {claim.job for claim in claimed(dispatch, owner)}
-    assert new in found
-    return found
-
-
 def test_a_look_tells_what_is_ahead(desk: Desk):
     dispatch, owner = desk.enter()
     assert dispatch.look(FLOWS) == Ahead(ready=False, dead=False, due_s=None)

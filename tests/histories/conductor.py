@@ -16,6 +16,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from conductor.attempt import Attempt, LeftBehind
+from conductor.herald import Herald
 from conductor.outcome import Ending
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim
@@ -181,7 +182,7 @@ class Conductor:
 
     def _run(self, claim: Claim) -> Run:
         journal = Journal(self.database, claim.job, claim.attempt, claim.epoch, claim.tasks)
-        attempt = Attempt(claim, journal, self.database, self._dispatch)
+        attempt = Attempt(claim, journal, self.database, self._dispatch, Herald(self.database))
         return Run(claim, journal, attempt, str(claim.state), str(claim.state) in UNDOING)
 
     def hear(self, run: Run) -> None:
