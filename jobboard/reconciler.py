@@ -20,8 +20,8 @@ from jobboard.database import Database
 from jobboard.faults import CLAIMABLE
 from jobboard.history import NewLine
 from jobboard.merged import is_one
-from jobboard.schema import LIVE, Row, conductors, jobs, postings
-from jobboard.statements import Prepared
+from jobboard.schema import LIVE, PENDING, Row, conductors, jobs, postings
+from jobboard.statements import Prepared, Script, add_update
 
 BATCH: Final = 1000
 """How many records, and how many postings, are looked at in one pass."""
@@ -52,7 +52,7 @@ class Rounds:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._after = ""
+        self._before = self._after = ""
 
     def next_batch(self, connection: sa.Connection, *columns: sa.ColumnElement[Any]) -> Sequence[Row]:
         """The next records, with `columns` beside their own. After the last one it begins with the first."""
@@ -60,8 +60,13 @@ class Rounds:
         idle = sa.and_(CLAIMABLE, ~is_alive(self._database, jobs.c.owner)).label("idle")
         posted = sa.select(jobs, idle, *columns).where(jobs.c.posting > self._after)
         rows = connection.execute(posted.order_by(jobs.c.posting).limit(BATCH)).mappings().all()
+        self._before = self._after
         self._after = rows[-1]["posting"] if len(rows) == BATCH else ""
         return [row for row in rows if row["idle"]]
+
+    def look_again(self) -> None:
+        """The next batch is the one before once more, as it then is."""
+        self._after = self._before
 
 
 def wanted(connection: sa.Connection, ids: Collection[str]) -> set[str]:
@@ -70,14 +75,23 @@ def wanted(connection: sa.Connection, ids: Collection[str]) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def renew_postings(connection: sa.Connection, rows: Collection[Row]) -> Sequence[Row]:
-    """Give these records new ids for their postings, unless they have others by now; those that got one."""
-    renewed: list[Row] = []
+def put_back(
+    connection: sa.Connection, database: Database, postings: Collection[str]
+) -> tuple[int, Sequence[Row]]:
+    """Give up these postings, which are lost: how many records had one of them, and those to be posted at once.
+
+    What is pending waits in line again. What has begun gets a new id for its posting, since it takes part of its
+    flow's `max_running` by having one. Records that a conductor has by now are left as they are.
+    """
+    lost = sa.and_(jobs.c.posting.in_(list(postings)), ~is_alive(database, jobs.c.owner))
+    locked = sa.select(jobs, PENDING.label("waits")).where(lost).with_for_update(skip_locked=True)
+    found = connection.execute(locked).mappings().all()
+    rows = [{**row, "posting": None if row["waits"] else str(uuid4())} for row in found]
+    script = Script()
     for row in rows:
-        same = sa.and_(jobs.c.id == row["id"], jobs.c.posting == row["posting"])
-        renew = sa.update(jobs).where(same).values(posting=str(uuid4())).returning(jobs)
-        renewed += connection.execute(renew).mappings()
-    return renewed
+        add_update(script, jobs, {"id": row["id"]}, {"posting": row["posting"]})
+    script.run(connection)
+    return len(rows), [row for row in rows if row["posting"]]
 
 
 def has_unrun(connection: sa.Connection, owner: Owner, running: Collection[str]) -> bool:

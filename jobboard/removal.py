@@ -60,10 +60,12 @@ def purge(database: Database, older_than_s: float, stop: threading.Event | None 
 
 def _purge_batch(database: Database, older_than_s: float, since: Any) -> tuple[int, Any]:
     """Remove some; how many, and when the last of them ended: what ended before is not looked at again."""
+    # Asked for once: PostgreSQL would hold a clock that may be another for each row against all that has ended.
+    limit = sa.select(database.server_after(-older_than_s)).scalar_subquery()
     old = (
         sa.select(jobs.c.id, jobs.c.finished_at)
         .where(
-            jobs.c.finished_at < database.server_after(-older_than_s),
+            jobs.c.finished_at < limit,
             jobs.c.state.in_([str(State.COMPLETED), str(State.FAILED), str(State.CANCELLED)]),
             ~jobs.c.kept,
         )

@@ -150,10 +150,10 @@ def _partial(name: str, condition: sa.ColumnElement[bool], *columns: sa.Column[A
     sa.Index(name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition)
 
 
-_partial("jobs_unposted", UNLIMITED, jobs.c.priority, jobs.c.due_at, jobs.c.id)
+_partial("jobs_unposted", UNLIMITED, jobs.c.flow, jobs.c.priority, jobs.c.due_at, jobs.c.id)
 _partial("jobs_limited", LIMITED, jobs.c.flow, jobs.c.priority, jobs.c.due_at, jobs.c.id)
 _partial("jobs_limited_posted", LIMITED_ON_BOARD, jobs.c.flow)
-_partial("jobs_due", WAITING, jobs.c.due_at)
+_partial("jobs_due", WAITING, jobs.c.flow, jobs.c.due_at)
 _partial("jobs_pending", PENDING, jobs.c.due_at)
 _partial("jobs_finished", jobs.c.finished_at.is_not(None), jobs.c.finished_at, jobs.c.id)
 _partial("jobs_owner", jobs.c.owner.is_not(None), jobs.c.owner)

@@ -31,7 +31,12 @@ class PostingIterator(base.JobBoardIterator):
 
 def place(job: Any) -> tuple[int, int]:
     """Where a job stands: high priorities first, then the oldest. TaskFlow's own order puts high ones last."""
-    return PRIORITIES.index(job.priority.value.lower()), job.sequence
+    return rank(job), job.sequence
+
+
+def rank(job: Any) -> int:
+    """A job's priority as a record stores it: the most urgent is 0."""
+    return PRIORITIES.index(job.priority.value.lower())
 
 
 def why_no_posting(posting: dict[str, Any]) -> str | None:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from taskflow import exceptions
@@ -32,11 +31,6 @@ class Ahead:
     ready: bool  # something may be there to be claimed
     dead: bool  # claims of the dead are to be freed
     due_s: float | None  # in how many seconds the next job is due that waits for its time
-
-
-def seconds_until(moment: Any, now: datetime) -> float | None:
-    """None if there is no such moment."""
-    return (moment - now).total_seconds() if isinstance(moment, datetime) else None
 
 
 class Dispatch(ABC):

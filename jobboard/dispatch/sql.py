@@ -14,7 +14,7 @@ from jobboard.boards.session import any_dead, lives, sweep
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim, Owner
 from jobboard.database import Database
-from jobboard.dispatch.base import Ahead, Dispatch, reached, seconds_until
+from jobboard.dispatch.base import Ahead, Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.faults import CLAIMABLE
 from jobboard.merged import first_of, is_one
@@ -24,6 +24,7 @@ from jobboard.statements import Prepared, Script, several, several_values
 
 _FED = 100
 _FEED_S = 0.1
+_NONE: Final = ("",)  # where no flow is known: none has this name
 
 
 _PLACE: Final = ("place", "number")
@@ -67,15 +68,9 @@ def _take(count: int) -> Prepared:
 
 
 def _ahead(database: Database, flows: Collection[str]) -> Prepared:
-    now = sa.bindparam("now", type_=jobs.c.due_at.type)
-    free = sa.and_(_OURS, postings.c.name.in_(sorted(flows))) if flows else sa.false()
-    return Prepared(
-        sa.select(
-            sa.or_(feeder.is_due(now), sa.exists().where(free)).label("ready"),
-            any_dead(database).label("dead"),
-            feeder.next_due(now).label("next_due"),
-        )
-    )
+    posted = sa.select(sa.exists().where(_OURS, postings.c.name.in_(flows))).scalar_subquery()
+    dead = sa.select(any_dead(database)).scalar_subquery()
+    return Prepared(feeder.ahead_beside(len(flows), posted.label("posted"), dead.label("dead")))
 
 
 class _OfFlows(NamedTuple):
@@ -125,9 +120,9 @@ class SqlDispatch(Dispatch):
         with self._database.write() as connection:
             fed = self._crowded and self._feed_at_s <= time.monotonic()
             if fed:
-                self._feed(connection)
+                self._feed(connection, flows)
             rows = self._find(connection, flows, limit, busy)
-            if len(rows) < limit and not fed and self._feed(connection):
+            if len(rows) < limit and not fed and self._feed(connection, flows):
                 rows += self._find(connection, flows, limit - len(rows), {*busy, *(row["id"] for row in rows)})
             self._crowded = len(rows) == limit
             return claims.give(connection, self._database, owner, rows, {}, self._take(owner, rows))
@@ -135,8 +130,10 @@ class SqlDispatch(Dispatch):
     def look(self, flows: Sequence[str]) -> Ahead:
         """One SELECT for it all."""
         now = self._database.now()
-        [found] = self._database.ask(self._of(flows).ahead, {"board": self.board.name, "now": now})
-        return Ahead(found["ready"], found["dead"], seconds_until(found["next_due"], now))
+        known = flows or _NONE
+        rows = self._database.ask(self._of(known).ahead, {"board": self.board.name, **feeder.given(known, now)})
+        is_due, due_s = feeder.seen(rows, now)
+        return Ahead(is_due or rows[0]["posted"], rows[0]["dead"], due_s)
 
     def free_dead_claims(self) -> int:
         """Free the postings of sessions that have expired."""
@@ -179,10 +176,10 @@ class SqlDispatch(Dispatch):
             self._made[wanted] = _OfFlows(_unclaimed(self._database, flows), _ahead(self._database, flows))
         return self._made[wanted]
 
-    def _feed(self, connection: sa.Connection) -> bool:
-        """Put on the board what is due; whether anything was."""
+    def _feed(self, connection: sa.Connection, flows: Sequence[str]) -> bool:
+        """Put on the board what is due of these flows; whether anything was."""
         self._feed_at_s = time.monotonic() + _FEED_S
-        due = feeder.take_due(connection, self._database, _FED)
+        due = feeder.take_due(connection, self._database, flows, _FED)
         if due:
             now = self._database.now()
             connection.execute(sa.insert(postings), [posting_row(self.board.name, row, now) for row in due])

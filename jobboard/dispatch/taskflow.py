@@ -1,7 +1,10 @@
 """Claims on a board of TaskFlow's own (ZooKeeper, Redis, etcd): the board first, the record after.
 
-The records hold the backlog; the board gets a window of it. A record is given its posting's id before the
-board is told, and the board's posting carries that id: whatever a crash leaves behind can be told apart.
+The records hold the backlog; the board gets a window of it. Each conductor feeds the flows that it knows, and
+counts the postings of those only: jobs that others alone can run, or nobody any more, take no room from its own.
+
+A record is given its posting's id before the board is told, and the board's posting carries that id: whatever a
+crash leaves behind can be told apart.
 """
 
 from __future__ import annotations
@@ -15,25 +18,24 @@ import sqlalchemy as sa
 from taskflow import exceptions
 
 from jobboard import claims, feeder, reconciler
+from jobboard.boards.iteration import rank
 from jobboard.claims import Claim, Owner
 from jobboard.conductors import held_by_others
 from jobboard.database import Database
-from jobboard.dispatch.base import Ahead, Dispatch, reached, seconds_until
+from jobboard.dispatch.base import Ahead, Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.models import priority_name
-from jobboard.schema import Row, jobs
-from jobboard.statements import Prepared, Script
+from jobboard.schema import Row
+from jobboard.statements import Script
 
 LOG = logging.getLogger(__name__)
 
 WINDOW = 100
-"""How many postings the board is kept supplied with, at least."""
+"""How many postings of the flows that a conductor knows it keeps the board supplied with, at least."""
 
 _PER_SLOT: Final = 4  # of those that live
 _FEED_S: Final = 0.1
 _POSTED_S: Final = 2.0  # from giving a record its posting's id to the posting, at most
-_NOW: Final = sa.bindparam("now", type_=jobs.c.due_at.type)
-_AHEAD: Final = Prepared(sa.select(feeder.is_due(_NOW).label("due"), feeder.next_due(_NOW).label("next_due")))
 
 
 class TaskflowDispatch(Dispatch):
@@ -46,7 +48,8 @@ class TaskflowDispatch(Dispatch):
         self._feed_at_s = 0.0
         self._glance = reconciler.Glance(database)
         self._rounds = reconciler.Rounds(database)
-        self._missing_since: dict[str, float] = {}  # by the posting's id
+        self._missed: frozenset[str] = frozenset()  # postings that were not there at the last look
+        self._missed_at_s = 0.0
 
     def open(self) -> None:
         """Connect the board's client."""
@@ -69,17 +72,17 @@ class TaskflowDispatch(Dispatch):
             there = self._look()
             usable = _usable(there, flows)
             # While there is enough, the board is fed only now and then.
-            if (len(usable) < limit or time.monotonic() >= self._feed_at_s) and self._feed(len(there)):
+            if (len(usable) < limit or time.monotonic() >= self._feed_at_s) and self._feed(flows, there):
                 usable = _usable(self._look(), flows)
             return self._claim(owner, limit, usable, busy)
 
     def look(self, flows: Sequence[str]) -> Ahead:
         """What is due is asked of the records, what is posted of the board."""
         now = self._database.now()
-        [found] = self._database.ask(_AHEAD, {"now": now})
+        rows = self._database.ask(feeder.ahead(len(flows)), feeder.given(flows, now)) if flows else []
+        is_due, due_s = feeder.seen(rows, now)
         with reached(self.board):
-            ready = found["due"] or bool(_usable(self._look(fresh=False), flows))
-        return Ahead(ready, dead=False, due_s=seconds_until(found["next_due"], now))
+            return Ahead(is_due or bool(_usable(self._look(fresh=False), flows)), dead=False, due_s=due_s)
 
     def free_dead_claims(self) -> int:
         """The server does that when a session ends."""
@@ -111,7 +114,7 @@ class TaskflowDispatch(Dispatch):
                 wanted = reconciler.wanted(connection, _ids(on_board))
                 unrun = reconciler.has_unrun(connection, owner, running)
                 dead = reconciler.has_long_dead(connection, self._database)
-            mended = self._post_again(missing) if missing else 0
+            mended = self._put_back(missing) if missing else 0
             for posting, claimed in there:
                 if not claimed:
                     mended += self._remove_unwanted(owner, posting, wanted)
@@ -143,34 +146,37 @@ class TaskflowDispatch(Dispatch):
 
     # Feeding
 
-    def _feed(self, there: int) -> bool:
-        """Top up the board's window, in which so many are; whether anything was posted."""
-        room = self._window - there
-        if room <= 0:
-            return False
+    def _feed(self, flows: Sequence[str], there: Sequence[tuple[Any, bool]]) -> bool:
+        """Top up the window that these flows have; whether anything was posted."""
         self._feed_at_s = time.monotonic() + _FEED_S
+        taken = [rank(posting) for posting, _claimed in there if _is_of(posting, flows)]
         with self._database.write() as connection:
-            due = feeder.take_due(connection, self._database, room)
+            due = feeder.take_due(connection, self._database, flows, self._window, taken)
         self._post(due)
         return bool(due)
 
-    def _missing(self, connection: sa.Connection, on_board: Collection[Any]) -> list[Row]:
-        """Records whose posting did not reach the board, or was removed by someone else.
+    def _missing(self, connection: sa.Connection, on_board: Collection[Any]) -> Collection[str]:
+        """Postings that did not reach the board, or were removed by someone else.
 
-        Another conductor may be about to post what it has just taken: only what stays missing is posted again.
+        Another conductor may be about to post what it has just taken: only what stays missing is given up. So the
+        same batch of records is looked at until that is known.
         """
-        there = _ids(on_board)
-        rows = [row for row in self._rounds.next_batch(connection) if row["posting"] not in there]
-        now = time.monotonic()
-        self._missing_since = {row["posting"]: self._missing_since.get(row["posting"], now) for row in rows}
-        return [row for row in rows if now - self._missing_since[row["posting"]] >= _POSTED_S][:WINDOW]
+        missed = {row["posting"] for row in self._rounds.next_batch(connection)} - _ids(on_board)
+        if not self._missed:
+            self._missed, self._missed_at_s = frozenset(missed), time.monotonic()
+        if self._missed and time.monotonic() - self._missed_at_s < _POSTED_S:
+            self._rounds.look_again()
+            return ()
+        missed &= self._missed
+        self._missed = frozenset()
+        return missed
 
-    def _post_again(self, rows: Sequence[Row]) -> int:
-        """Under another id: of two who miss the same posting, only one gives the record a new one."""
+    def _put_back(self, missing: Collection[str]) -> int:
+        """What waits is in line again for the window; what had begun and has no conductor is posted at once."""
         with self._database.write() as connection:
-            renewed = reconciler.renew_postings(connection, rows)
+            count, renewed = reconciler.put_back(connection, self._database, missing)
         self._post(renewed)
-        return len(renewed)
+        return count
 
     def _remove_unwanted(self, owner: Owner, posting: Any, wanted: Collection[str]) -> bool:
         """Remove a posting of no use: its record rests, has another posting, or is gone."""
@@ -248,12 +254,13 @@ class TaskflowDispatch(Dispatch):
 
 
 def _usable(there: Sequence[tuple[Any, bool]], flows: Collection[str]) -> list[Any]:
-    """Those that nobody has claimed, and that are ours, of flows that are known."""
-    return [
-        posting
-        for posting, claimed in there
-        if not claimed and posting.name in flows and posting_id(posting) is not None
-    ]
+    """Those that nobody has claimed, of flows that are known."""
+    return [posting for posting, claimed in there if not claimed and _is_of(posting, flows)]
+
+
+def _is_of(posting: Any, flows: Collection[str]) -> bool:
+    """Is it one of ours, of one of these flows?"""
+    return posting.name in flows and posting_id(posting) is not None
 
 
 def _one_of_each(postings: Sequence[Any], had: Collection[str], most: int) -> tuple[Sequence[Any], Sequence[Any]]:

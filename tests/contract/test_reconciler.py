@@ -11,7 +11,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,6 +38,7 @@ from tests.servers import PostgreSQL
 from tests.waiting import until
 
 FLOWS = ["f"]
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Desk(ABC):
@@ -203,10 +204,11 @@ def claimed(dispatch: Dispatch, owner: Owner, limit: int = 10) -> list[Claim]:
     return dispatch.claim(owner, FLOWS, limit)
 
 
-def posted(desk: Desk, dispatch: Dispatch, owner: Owner) -> str:
+def posted(desk: Desk, dispatch: Any, owner: Owner) -> str:
     """A job that is on the board."""
     job = desk.post()
-    dispatch.claim(owner, ["another"], 1)  # which feeds the board
+    dispatch._feed_at_s = 0.0
+    dispatch.claim(owner, FLOWS, 0)  # which feeds the board
     until(lambda: desk.posting_of(job), what="its posting")
     return job
 
@@ -303,7 +305,9 @@ def test_what_others_posted_is_left_alone(desk: Desk):
     assert [posting.details for posting in desk.on_board()] == [{"of": "someone else"}]
 
 
-def test_more_than_a_batch_is_mended_batch_by_batch(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("posted_s", [0.0, 0.05], ids=["at once", "after a second look"])
+def test_more_than_a_batch_is_mended_batch_by_batch(desk: Desk, monkeypatch: pytest.MonkeyPatch, posted_s: float):
+    monkeypatch.setattr(taskflow, "_POSTED_S", posted_s)
     monkeypatch.setattr(reconciler, "BATCH", 3)
     dispatch, owner = desk.enter()
     known = {posted(desk, dispatch, owner) for _ in range(8)}
@@ -314,6 +318,31 @@ def test_more_than_a_batch_is_mended_batch_by_batch(desk: Desk, monkeypatch: pyt
     until(lambda: passes.append(dispatch.mend(owner, ())) or sum(passes) >= 8, timeout=60, what="all of them")
     assert (sum(passes), max(passes)) == (8, 3)
     assert {claim.job for claim in claimed(dispatch, owner)} == known
+
+
+@pytest.mark.parametrize("desk", BESIDE, indirect=True)  # the other has no window
+def test_jobs_that_another_board_was_fed_with_wait_for_room_on_this_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(taskflow, "WINDOW", 5)
+    monkeypatch.setattr(taskflow, "_PER_SLOT", 1)
+    dispatch, owner = desk.enter()
+    before = Records(desk.database, "the board before")
+    known = [job.id for job in before.post([NewJob("f", {})] * 12, by="ann")]
+    runs = desk.post()  # its conductor died
+    desk.change(runs, state="running", begun=True, epoch=1, claims=1, posting=str(uuid.uuid4()), due_at=LONG_AGO)
+    taken: list[str] = []
+    while len(taken) < 13:
+        dispatch.mend(owner, taken)
+        claims = claimed(dispatch, owner, 2)
+        assert claims
+        assert len(desk.on_board()) <= 6
+        for claim in claims:
+            desk.change(claim.job, state="completed", posting=None, owner=None)
+            dispatch.was_put_down(claim, keep_posting=False)
+        taken += [claim.job for claim in claims]
+    assert runs in taken[:2]
+    assert sorted(taken) == sorted([*known, runs])
 
 
 def test_two_who_mend_at_once_do_no_harm(desk: Desk):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 import sqlalchemy as sa
 
-from jobboard import history
+from jobboard import feeder, history
 from jobboard.address import MASK
 from jobboard.claims import Owner, take
 from jobboard.database import Database, open_database
@@ -672,9 +672,12 @@ def test_who_had_the_last_attempt_writes_nothing_into_the_next(database, records
 # What is due
 
 
-def fed(database: Database, limit: int = 10) -> list[str]:
+FLOWS = ["f", "limited", "other"]
+
+
+def fed(database: Database, limit: int = 10, flows: Sequence[str] = FLOWS, there: Sequence[int] = ()) -> list[str]:
     with database.write() as connection:
-        return [row["id"] for row in take_due(connection, database, limit)]
+        return [row["id"] for row in take_due(connection, database, flows, limit, there)]
 
 
 def test_what_is_due_comes_by_priority_and_time(database, elsewhere):
@@ -703,6 +706,52 @@ def test_effects_are_reverted_whatever_the_flow_may_run(database, elsewhere):
     put(database, limited[2], State.PENDING, begun=True)
     elsewhere.cancel(limited[2], by="bob")
     assert fed(database) == [limited[0], limited[2]]
+
+
+def test_jobs_of_flows_that_nobody_there_knows_hold_no_other_back(database, elsewhere):
+    strange = [post(elsewhere, "strange", priority="high") for _ in range(10)]
+    limited = [post(elsewhere, "strange too", priority="high", max_running=5) for _ in range(10)]
+    known = [post(elsewhere) for _ in range(3)]
+    assert fed(database, 2) == known[:2]
+    assert fed(database, 10) == known[2:]
+    assert fed(database, 10, []) == []
+    assert fed(database, 12, ["strange", "strange too"]) == [*strange, *limited[:2]]
+
+
+def test_what_comes_next_of_many_flows_is_taken_in_order(database, elsewhere, monkeypatch):
+    monkeypatch.setattr(feeder, "_LINES", 2)
+    moment = database.now() - timedelta(hours=1)
+    flows = ["a", "b", "c", "d"]
+    ids = [post(elsewhere, flow, due_at=moment + timedelta(seconds=n)) for n, flow in enumerate(flows[::-1] * 3)]
+    assert [fed(database, 2, flows) for _ in range(6)] == [ids[n : n + 2] for n in range(0, 12, 2)]
+
+
+def test_what_is_there_takes_room(database, elsewhere):
+    ids = [post(elsewhere) for _ in range(5)]
+    normal, low = PRIORITIES.index("normal"), PRIORITIES.index("low")
+    assert fed(database, 4, there=[normal] * 4) == []
+    assert fed(database, 4, there=[normal] * 3) == ids[:1]
+    assert fed(database, 4, there=[0, 0, normal, low]) == ids[1:2]
+
+
+def test_what_is_less_urgent_takes_no_room_from_what_is_more(database, elsewhere):
+    low, urgent = [post(elsewhere, priority="low") for _ in range(5)], []
+    there = [PRIORITIES.index("low")] * 4
+    assert fed(database, 4, there=there) == []
+    urgent = [post(elsewhere, priority="high") for _ in range(5)]
+    assert fed(database, 4, there=there) == urgent[:4]
+    assert fed(database, 4) == [urgent[4], *low[:3]]
+
+
+def test_it_is_told_when_the_next_of_its_flows_is_due(database, elsewhere):
+    for_long = database.now() + timedelta(hours=1)
+    post(elsewhere, "strange", due_at=for_long - timedelta(minutes=30))
+    assert feeder.next_due(database, FLOWS) is None
+    for how in ({}, {"max_running": 1}):
+        post(elsewhere, due_at=for_long - timedelta(minutes=len(how)), **how)
+    post(elsewhere, "limited", due_at=for_long, max_running=1)
+    post(elsewhere, "strange")
+    assert feeder.next_due(database, FLOWS) == pytest.approx(59 * 60, abs=30)
 
 
 def test_many_feeders_at_once_give_each_job_to_one(database, elsewhere):

@@ -1,7 +1,7 @@
 """A database as years of use leave it: a million jobs, nearly all at rest, made by a few statements.
 
 Whatever could grow has grown: history, attempts, TaskFlow's tables, jobs that wait for their time, for a conductor
-that knows their flow, and for room under their flow's limit.
+that knows their flow, for room on a board that holds few, and for room under their flow's limit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from jobboard.removal import logbook_of
 
 JOBS: Final = 1_000_000
 WAITING: Final = 60_000
-"""Jobs of each kind that wait: for a conductor, for their time, for room."""
+"""Jobs of each kind that wait: for room on a board, for a conductor, for their time, for room under a limit."""
+
+QUEUED = "queued"
+"""A flow of jobs that are due, and not on a board; those of `STRAY` stand between them."""
+
+STRAY = "stray"
+"""The same of a flow that no conductor knows."""
 
 STRANGE = "strange"
 """A flow that no conductor of the tests knows; its jobs are on the board."""
@@ -71,7 +77,7 @@ def fill(database: Database, count: int = JOBS, waiting: int = WAITING) -> None:
 def _seed(run: Callable[..., None], words: dict[str, str], count: int, waiting: int) -> None:
     """What every job is made from: its number, when it was posted, and in which state it is."""
     digits = [f"substr('{ALPHABET}', CAST(ms >> {shift} & 31 AS integer) + 1, 1)" for shift in range(45, -5, -5)]
-    first = count - 3 * waiting - 1  # the first of those that wait
+    first = count - 4 * waiting - 1  # the first of those that wait
     run(
         _SEEDS,
         count=count,
@@ -82,9 +88,12 @@ def _seed(run: Callable[..., None], words: dict[str, str], count: int, waiting: 
         at=words["moment"].format("s"),
         ended=words["moment"].format("s + 5"),
         later=words["moment"].format("s + 864000000"),
-        strange=first,
-        delayed=first + waiting,
-        limited=first + 2 * waiting,
+        queued=first,
+        strange=first + waiting,
+        delayed=first + 2 * waiting,
+        limited=first + 3 * waiting,
+        queued_flow=QUEUED,
+        stray_flow=STRAY,
         strange_flow=STRANGE,
         limited_flow=LIMITED,
     )
@@ -96,11 +105,12 @@ WITH RECURSIVE numbers(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE
 moments AS (SELECT i, {now} - {age_s} + i * {step_s} AS s FROM numbers),
 ids AS (SELECT i, s, s * 1000 AS ms FROM moments)
 SELECT i, {id} AS id, {at} AS at, {ended} AS ended, {later} AS later,
-CASE WHEN i < {strange} THEN
+CASE WHEN i < {queued} THEN
     CASE WHEN i % 1000 = 11 THEN 'revert_failed' WHEN i % 1000 = 12 THEN 'paused'
          WHEN i % 50 = 7 THEN 'failed' WHEN i % 40 = 3 THEN 'cancelled' ELSE 'completed' END
     ELSE 'pending' END AS state,
-CASE WHEN i < {strange} OR i BETWEEN {delayed} AND {limited} - 1 THEN 'flow_' || CAST(i % 7 AS text)
+CASE WHEN i < {queued} OR i BETWEEN {delayed} AND {limited} - 1 THEN 'flow_' || CAST(i % 7 AS text)
+     WHEN i < {strange} THEN CASE WHEN i % 2 = 0 THEN '{queued_flow}' ELSE '{stray_flow}' END
      WHEN i < {delayed} THEN '{strange_flow}' ELSE '{limited_flow}' END AS flow,
 i BETWEEN {delayed} AND {limited} - 1 AS delayed,
 CASE WHEN i BETWEEN {strange} AND {delayed} - 1 OR i = {limited} THEN {uuid} END AS posting

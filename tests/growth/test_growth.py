@@ -8,27 +8,35 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
-from datetime import timedelta
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
 import sqlalchemy as sa
 
 from jobboard import feeder, history, reconciler, removal
-from jobboard.claims import Owner
+from jobboard.claims import Claim, Owner
+from jobboard.conductors import Registration, new_owner
 from jobboard.database import open_database
+from jobboard.dispatch.base import Dispatch
+from jobboard.dispatch.opening import open_dispatch
+from jobboard.errors import NoSuchJob
 from jobboard.history import NewLine
 from jobboard.schema import jobs
 from jobboard.states import CURRENT, UNDOING, State
 from poster import Client
 from poster.cli.commands import COMMANDS
 from tests.growth import past
+from tests.growth.board_requests import BoardRequests
 from tests.growth.examiner import Findings, examined
 from tests.integration.commands import FLOWS, PosterHere
 from tests.integration.house import Gate, Hold, HoldOnce, House, Step, settings_for
+from tests.integration.test_every_board import address, end_session
 from tests.integration.test_pause_and_delete import pause
+from tests.requests_seen import on_statements
 from tests.waiting import until
 
 S = State
@@ -38,7 +46,6 @@ pytestmark = pytest.mark.timeout(900)  # the first has a database filled
 EXCUSED: Final = {
     r"SELECT jobs.flow, jobs.state, count\(\*\) .* GROUP BY jobs.flow, jobs.state":
         "counts all jobs: reads the whole of one index, and not the table",
-    r"UPDATE sessions .*SELECT postings.session": "the tests' own: has leases end",
 }  # fmt: skip
 """Statements that may cost the more, the more there is, and why."""
 
@@ -55,8 +62,48 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def house(url: str) -> Iterator[House]:
+    with furnished(url, "sql") as house:
+        yield house
+
+
+@contextmanager
+def furnished(url: str, board: str) -> Iterator[House]:
+    settings = settings_for(url, jobboard_url=board, lease="3s", retention=f"{past.DAYS - 1}d")
     with closing(open_database(url)) as database:
-        yield House(database, settings_for(url, lease="3s", retention=f"{past.DAYS - 1}d"))
+        yield House(database, settings)
+
+
+def on(board: str, database: str) -> Any:
+    in_group = pytest.mark.xdist_group(f"grown {database}")
+    return pytest.param((board, database), id=f"{board} with {database}", marks=in_group)
+
+
+ON_SQL: Final = [on("sql", "sqlite"), on("sql", "postgresql")]
+ON_SERVERS: Final = [
+    on("zookeeper", "sqlite"),
+    on("zookeeper", "postgresql"),
+    on("redis", "postgresql"),
+    on("etcd", "sqlite"),
+]
+
+
+@pytest.fixture(params=ON_SQL + ON_SERVERS)
+def on_board(request: pytest.FixtureRequest) -> Iterator[House]:
+    """The same with a board, which is empty if it is on a server."""
+    board, database = request.param
+    server = None if board == "sql" else request.getfixturevalue(board)
+    with furnished(request.getfixturevalue(f"grown_{database}_url"), address(server)) as house:
+        yield house
+
+
+@pytest.fixture
+def small(on_board: House, request: pytest.FixtureRequest) -> Iterator[House]:
+    """Such a house with few jobs: hardly more than a board on a server has room for."""
+    dialect = on_board.database.dialect
+    board = on_board.settings.board_kind
+    with furnished(request.getfixturevalue(f"{dialect}_url"), address(request.getfixturevalue(board))) as house:
+        past.fill(house.database, 2_000, 300)
+        yield house
 
 
 def faults(findings: Findings) -> list[str]:
@@ -191,7 +238,8 @@ def test_a_long_history_is_read_by_its_index(house: House):
 # Conductors
 
 
-def test_conductors(house: House):
+def test_conductors(on_board: House):
+    house = on_board
     hold, hold_to_delete, gate, once = Hold(), Hold(), Gate(), HoldOnce()
     house.flow(lambda: [house.step("a"), house.step("b")], "works")
     house.flow(lambda: [house.step("a"), house.step("b", fail)], "fails")
@@ -200,7 +248,8 @@ def test_conductors(house: House):
     house.flow(lambda: [house.step("a"), house.step("b", hold_to_delete)], "goes")
     house.flow(lambda: [house.step("a"), house.step("b", gate), house.step("c")], "pauses")
     house.flow(lambda: [house.step("a"), house.step("b", once)], "passes_on")
-    before = house.records.count()
+    oldest_of_all = one_of(house, S.COMPLETED)
+    house.change(oldest_of_all, finished_at=datetime(2000, 1, 1, tzinfo=UTC))
     with ExitStack() as stack:
         findings = stack.enter_context(examined(house.database))
         conductor = stack.enter_context(house.running("one", slots=8))
@@ -229,14 +278,78 @@ def test_conductors(house: House):
         house.comes_to(paused, S.COMPLETED)
         passed_on = house.post("passes_on")
         once.arrived()
-        house.expire("one")
+        end_session(house, conductor._dispatch.board)
         stack.enter_context(house.running("two"))
         house.comes_to(passed_on, S.COMPLETED)
         until(lambda: conductor._owner.name in house.names_of_conductors(), what="its new lease")
-        until(lambda: sum(house.records.count()[past.KNOWN].values()) < sum(before[past.KNOWN].values()))
-        until(lambda: seen(findings, "postings.seq > "), what="the reconciler")
+        until(lambda: is_gone(house, oldest_of_all), what="its purge")
+        mends = "postings.seq > " if house.settings.board_kind == "sql" else "AS waits"
+        until(lambda: seen(findings, mends), what="the reconciler")
     assert faults(findings) == []
     assert seen(findings, "FROM flowdetails") or seen(findings, "flowdetails.")
+
+
+def is_gone(house: House, job: str) -> bool:
+    try:
+        house.get(job)
+    except NoSuchJob:
+        return True
+    return False
+
+
+FLOWS_KNOWN: Final = [past.QUEUED, past.LIMITED, *(f"flow_{number}" for number in range(7))]
+
+
+@pytest.mark.parametrize("on_board", ON_SERVERS, indirect=True)
+def test_a_pass_costs_the_same_however_many_wait(on_board: House, small: House):
+    few = passes(small)
+    with examined(on_board.database) as findings:
+        many = passes(on_board)
+        feeder.next_due(on_board.database, FLOWS_KNOWN)
+    assert many == few
+    assert min(cost["statements"] for cost in few.values()) > 0
+    assert sum(by_state.get(S.PENDING, 0) for by_state in on_board.records.count().values()) > 100_000
+    assert faults(findings) == []
+
+
+def passes(house: House) -> dict[str, Counter[str]]:
+    """What a conductor's passes cost: requests to the board's server, and statements."""
+    dispatch: Any = open_dispatch(house.database, house.settings)
+    dispatch.open()
+    owner = new_owner("counts")
+    registration = Registration(house.database, owner, 8, FLOWS_KNOWN, 60.0)
+    registration.enter()
+    requests, statements = BoardRequests(dispatch.board), []
+    on_statements(house.database, statements.append)
+    costs: dict[str, Counter[str]] = {}
+
+    def claims(what: str) -> list[Claim]:
+        dispatch._feed_at_s = 0.0
+        requests.take()
+        statements.clear()
+        taken: list[Claim] = dispatch.claim(owner, FLOWS_KNOWN, 8)
+        costs[what] = requests.take() + Counter(statements=len(statements))
+        assert {claim.flow for claim in taken} == {past.QUEUED}
+        assert len(taken) == 8
+        return taken
+
+    held = claims("fills the board")
+    end(house, dispatch, held)
+    held = claims("tops it up")
+    statements.clear()
+    requests.take()
+    dispatch.mend(owner, {claim.job for claim in held})
+    costs["mends"] = requests.take() + Counter(statements=len(statements))
+    end(house, dispatch, held)
+    registration.leave()
+    dispatch.close()
+    return costs
+
+
+def end(house: House, dispatch: Dispatch, claims: list[Claim]) -> None:
+    for claim in claims:
+        house.change(claim.job, state=str(S.COMPLETED), posting=None, owner=None)
+        dispatch.was_put_down(claim, keep_posting=False)
 
 
 def seen(findings: Findings, words: str) -> bool:
@@ -271,6 +384,13 @@ def test_a_job_runs_through_while_old_ones_are_purged_and_a_purge_goes_on(house:
     assert {house.get(job).state for job in jobs_beside} == {S.COMPLETED}
 
 
+def test_a_purge_that_finds_nothing_has_looked_at_nothing(house: House):
+    for_long = 2 * past.DAYS * 86_400.0
+    with examined(house.database) as findings:
+        assert removal.purge(house.database, for_long) == 0
+    assert faults(findings) == []
+
+
 def oldest(house: House) -> Any:
     """When the oldest of those that can be purged ended."""
     completed = sa.select(sa.func.min(jobs.c.finished_at)).where(jobs.c.state == str(S.COMPLETED))
@@ -295,7 +415,7 @@ def test_a_query_that_nobody_thought_of_is_found(house: House):
 def test_an_index_that_is_gone_is_missed(house: House, index: str):
     with examined(house.database) as findings, suppress(Undone), house.database.write() as connection:
         connection.execute(sa.text(f"DROP INDEX {index}"))
-        feeder.take_due(connection, house.database, 100)
+        feeder.take_due(connection, house.database, [past.QUEUED, past.LIMITED], 100)
         reconciler.Rounds(house.database).next_batch(connection)
         reconciler.has_unrun(connection, Owner("me", "me:1:x"), [])
         raise Undone

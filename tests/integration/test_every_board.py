@@ -5,17 +5,19 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from flows.registry import Registry
 from jobboard import history
 from jobboard.boards.redis import RedisBoard
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.boards.zookeeper import ZookeeperBoard
+from jobboard.conductors import new_owner
 from jobboard.database import open_database
 from jobboard.dispatch.opening import open_dispatch
 from jobboard.dispatch.taskflow import WINDOW
@@ -86,6 +88,17 @@ def on_board(house: House) -> list[Any]:
         return list(dispatch.board.iterjobs(ensure_fresh=True))
     finally:
         dispatch.close()
+
+
+def feed(house: House) -> None:
+    """Put on the board what is due, and claim nothing."""
+    dispatch = open_dispatch(house.database, house.settings)
+    dispatch.open()
+    try:
+        assert dispatch.claim(new_owner("feeder"), [spec.name for spec in house.registry], 0) == []
+    finally:
+        dispatch.close()
+    assert on_board(house)
 
 
 def assert_nothing_is_left(house: House) -> None:
@@ -178,11 +191,10 @@ def test_a_job_that_runs_is_cancelled_and_its_retry_completes(house: House):
 
 
 def test_a_job_that_waits_is_cancelled_at_once_and_never_runs(house: House):
-    with house.running("knows no flow"):
-        three_steps(house)
-        job = house.post()
-        until(lambda: len(on_board(house)) == 1, WAIT_S, what="its posting")
-        assert house.records.cancel(job, by="bob").state is S.CANCELLED
+    three_steps(house)
+    job = house.post()
+    feed(house)
+    assert house.records.cancel(job, by="bob").state is S.CANCELLED
     house.drain()
     assert house.calls == []
     assert house.states_of(job) == ["pending", "cancelled"]
@@ -293,6 +305,54 @@ def test_more_jobs_than_the_window_all_run_once(house: House):
     assert_nothing_is_left(house)
 
 
+def post_many(house: House, flow: str, **how: Any) -> None:
+    """More than the window holds."""
+    house.records.post([NewJob(flow, {}, **how)] * (WINDOW + 10), by="ann")
+
+
+@pytest.mark.parametrize("how", [{}, {"max_running": 1000}], ids=["no limit", "a limit"])
+def test_jobs_of_a_flow_that_no_conductor_knows_keep_nobody_waiting(house: House, how: dict[str, Any]):
+    post_many(house, "unknown", **how)
+    three_steps(house)
+    assert house.run(**how).state is S.COMPLETED
+    assert {row["state"] for row in house.rows(jobs) if row["flow"] == "unknown"} == {S.PENDING}
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["who is there", "who has gone"])
+def test_a_conductor_gets_its_jobs_though_the_board_is_full_of_those_of(house: House, gone: bool):
+    gate = Gate()
+    house.flow(lambda: [house.step("a", gate)], "other")
+    post_many(house, "other")
+    with ExitStack() as others:
+        one = others.enter_context(house.running("one", slots=1))
+        gate.arrived()
+        until(lambda: len(on_board(house)) >= WINDOW, WAIT_S, what="a full window")
+        if gone:
+            house.suspend(one)
+            gate.open.set()
+            others.close()
+        house.registry = Registry()  # of whom comes later
+        three_steps(house)
+        job = house.post()
+        with house.running("two"):
+            house.comes_to(job, S.COMPLETED)
+        gate.open.set()
+
+
+def test_what_is_urgent_comes_first_though_the_board_is_full_of_what_is_not(house: House):
+    gate, order = Gate(), []
+    house.flow(lambda: [house.step("a", lambda task: order.append(task.job) or gate(task))])
+    post_many(house, "f", priority="low")
+    with house.running("one", slots=1):
+        gate.arrived()
+        until(lambda: len(on_board(house)) >= WINDOW, WAIT_S, what="a full window")
+        urgent = house.post(priority="high")
+        with house.running("two", slots=1, run={"max_dispatches": 1}):
+            until(lambda: len(order) == 2, WAIT_S, what="the second job")
+            gate.open.set()
+    assert order[1] == urgent
+
+
 def test_nothing_is_lost_while_the_boards_server_is_away(shaken: tuple[House, ServerProcess]):
     house, server = shaken
     gate = Gate()
@@ -350,11 +410,10 @@ def test_conductors_wait_for_a_boards_server_that_is_away_longer_than_their_leas
 
 @pytest.mark.parametrize("house", [f"{board} beside sqlite" for board in ON_SERVERS], indirect=True)
 def test_a_session_that_ends_just_before_a_posting_is_removed_does_not_end_its_conductor(house: House):
-    with house.running("knows no flow"):
-        three_steps(house)
-        job = house.post()
-        until(lambda: len(on_board(house)) == 1, WAIT_S, what="its posting")
-        house.records.cancel(job, by="bob")
+    three_steps(house)
+    job = house.post()
+    feed(house)
+    house.records.cancel(job, by="bob")
 
     def dispatch() -> Any:
         made = open_dispatch(house.database, house.settings)

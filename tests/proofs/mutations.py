@@ -192,4 +192,18 @@ MUTATIONS = [
         "had = busy",
         (f"{_RECONCILER}::test_a_job_that_is_on_the_board_twice_is_had_once[outside-sqlite]",),
     ),
+    Mutation(
+        "the room on the board that is left to what is more urgent",
+        "jobboard/feeder.py",
+        "limit - sum(other <= priority for other in there)",
+        "limit - len(there)",
+        (f"{_RECORDS}::test_what_is_less_urgent_takes_no_room_from_what_is_more[sqlite]",),
+    ),
+    Mutation(
+        "the way back into the line of what is missing on the board",
+        "jobboard/reconciler.py",
+        'None if row["waits"] else str(uuid4())',
+        "str(uuid4())",
+        (f"{_RECONCILER}::test_jobs_that_another_board_was_fed_with_wait_for_room_on_this_one[outside-sqlite]",),
+    ),
 ]

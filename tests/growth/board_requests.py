@@ -1,0 +1,64 @@
+"""What a board's server is asked, for tests that count it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobboard.boards.etcd import EtcdBoard
+from jobboard.boards.redis import RedisBoard
+from jobboard.boards.zookeeper import ZookeeperBoard
+
+
+@dataclass
+class BoardRequests:
+    """Of one board that is connected, by this thread, from now on."""
+
+    board: Any
+    _asked: Counter[str] = field(default_factory=Counter)
+    _read: set[str] = field(default_factory=set)
+    _thread: int = field(default_factory=threading.get_ident)
+
+    def __post_init__(self) -> None:
+        name, note = {
+            ZookeeperBoard: ("_call", self._of_zookeeper),
+            RedisBoard: ("execute_command", self._of_redis),
+            EtcdBoard: ("post", self._of_etcd),
+        }[type(self.board)]
+        client = self.board._client
+        original = getattr(client, name)
+
+        def call(*args: Any, **named: Any) -> Any:
+            answer = original(*args, **named)
+            note(args[0])
+            return answer
+
+        setattr(client, name, call)
+
+    def take(self) -> Counter[str]:
+        """Those since the last time, by their kind."""
+        asked = self._asked + Counter({"postings read": len(self._read)})
+        self._asked.clear()
+        self._read.clear()
+        return asked
+
+    def _of_zookeeper(self, request: Any) -> None:
+        # What is new the board's watch reads too, if it is faster.
+        kind = type(request).__name__
+        if kind == "GetData":
+            self._read.add(request.path)
+        else:
+            self._note(kind)
+
+    def _of_redis(self, command: str) -> None:
+        if command != "SCRIPT LOAD":  # once in a server's life; the call before it failed, and does not come here
+            self._note(command)
+
+    def _of_etcd(self, url: str) -> None:
+        self._note(url.rpartition("/")[2])
+
+    def _note(self, kind: str) -> None:
+        if threading.get_ident() == self._thread:
+            self._asked[kind] += 1
