@@ -24,11 +24,12 @@ from conductor.unresponsive import Unresponsive
 from conductor.watch import Watch
 from flows.cancel_token import CancelKind
 from flows.registry import Registry
-from jobboard.claims import Claim, Owner
-from jobboard.conductors import Registration, new_owner
+from jobboard.claims import Claim
+from jobboard.conductors import Registration
 from jobboard.database import Database
 from jobboard.dispatch.base import Dispatch
 from jobboard.errors import Fenced, MalformedRecord, Unreachable
+from jobboard.owner import Owner, new_owner
 from jobboard.settings import Settings
 
 LOG = logging.getLogger(__name__)

@@ -15,17 +15,10 @@ from jobboard.database import Database
 from jobboard.faults import CLAIMABLE, Faults, faults_of, mended
 from jobboard.history import NewLine
 from jobboard.models import Task
+from jobboard.owner import Owner
 from jobboard.schema import Row, Values, attempts, current_attempts, jobs
 from jobboard.statements import Prepared, Script, several, several_values
 from jobboard.states import State
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A conductor, in one life of its process."""
-
-    name: str  # for people
-    id: str  # host:pid:random: no later process can be taken for it
 
 
 @dataclass(frozen=True)

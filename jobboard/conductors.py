@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import functools
-import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import uuid4
 
 import sqlalchemy as sa
 
-from jobboard.claims import Owner
 from jobboard.database import Database
-from jobboard.errors import SettingError
 from jobboard.faults import faults_of, lasts, said_of
 from jobboard.models import ConductorRow
+from jobboard.owner import Owner
 from jobboard.schema import Row, conductors, jobs
 from jobboard.statements import Prepared, Script
-
-
-def new_owner(name: str | None) -> Owner:
-    """An owner for this process, named `name` or host-pid. `SettingError` for a name that cannot be stored."""
-    if name is not None and not (0 < len(name) <= _LONGEST_NAME and name.isprintable()):
-        raise SettingError(f"conductor name {name!r:.60}: wants 1 to {_LONGEST_NAME} printable characters")
-    host, pid = socket.gethostname(), os.getpid()
-    return Owner(name or f"{host}-{pid}", f"{host}:{pid}:{uuid4().hex[:12]}")
 
 
 @dataclass
@@ -78,7 +66,6 @@ class Registration:
 
 
 _KEPT_S = 24 * 3600.0
-_LONGEST_NAME = 255
 
 
 def is_long_dead(database: Database) -> sa.ColumnElement[bool]:

@@ -11,16 +11,14 @@ import functools
 import json
 import math
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-import tenacity
 from sqlalchemy import exc as sa_exc
 
 from jobboard.address import without_password
@@ -29,6 +27,9 @@ from jobboard.malformed import Malformed, read_json, shown
 from jobboard.migrations import upgrade
 from jobboard.schema import VERSION, UtcDateTime, Values
 from jobboard.statements import Prepared, Script
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _POSTGRESQL = {
     # A half-open connection is noticed in seconds, not in the system's 15 minutes.
@@ -292,6 +293,7 @@ def _postgresql_engine(url: sa.URL, size: int, overflow: int) -> sa.Engine:
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg2"),
         connect_args=_POSTGRESQL,
+        use_native_hstore=False,  # of no use here, and every new connection would ask the server for it
         hide_parameters=True,  # errors and logs show statements, and not what is stored
         pool_size=size,
         max_overflow=overflow,
@@ -390,6 +392,11 @@ def _use_wal(cursor: sqlite3.Cursor) -> None:
     """
     if cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",):
         return
+    # A file is new once, and on PostgreSQL there is none.
+    import sqlite3  # noqa: PLC0415
+
+    import tenacity  # noqa: PLC0415
+
     for attempt in tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(sqlite3.OperationalError),
         wait=tenacity.wait_random(0.002, 0.05),

@@ -27,9 +27,11 @@ def first_of(
     parts = [ordered(selection, selection.selected_columns) for selection in selections]
     if len(parts) == 1:
         return parts[0]
-    # Each in a SELECT of its own: SQLite knows no parentheses around the parts of a UNION.
-    merged = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
-    return ordered(sa.select(merged), merged.c)
+    # Each in a SELECT of its own: SQLite knows no parentheses around the parts of a UNION. Its columns by a star:
+    # by their names, SQLAlchemy would hold several objects for each, 5 MB of them for two dozen flows.
+    each = (sa.select(sa.text("*")).select_from(part.subquery()) for part in parts)
+    columns = {column.name: sa.column(column.name, column.type) for column in parts[0].selected_columns}
+    return ordered(sa.select(*columns.values()).select_from(sa.union_all(*each).subquery()), columns)
 
 
 def each_alone(table: sa.Table, name: str, *conditions: sa.ColumnElement[bool]) -> sa.CTE:

@@ -6,6 +6,7 @@ the other no longer finds, or finds locked and passes over.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 from uuid import uuid4
@@ -14,12 +15,12 @@ import sqlalchemy as sa
 
 from jobboard import history, signals
 from jobboard.boards.session import any_dead
-from jobboard.claims import Owner
 from jobboard.conductors import is_alive, is_long_dead, slots_of_live
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE
 from jobboard.history import NewLine
 from jobboard.merged import is_one
+from jobboard.owner import Owner
 from jobboard.schema import LIVE, PENDING, Row, conductors, jobs, postings
 from jobboard.statements import Prepared, Script, add_update
 
@@ -34,17 +35,20 @@ class Glance:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        posted = sa.select(jobs.c.posting).where(jobs.c.posting > "").order_by(jobs.c.posting).limit(1)
-        posting = sa.select(postings.c.job).where(postings.c.job > "").order_by(postings.c.job).limit(1)
-        held = sa.exists().where(jobs.c.owner == sa.bindparam("owner_id"))
-        dead = sa.exists().where(is_long_dead(database))
-        anything = sa.or_(is_one(posted), is_one(posting), held, dead, any_dead(database))
-        self._query = Prepared(sa.select(anything.label("anything"), slots_of_live(database).label("slots")))
 
     def take(self, owner: Owner) -> tuple[bool, int]:
         """Whether there is anything, and how many jobs all live conductors together run at once."""
         [found] = self._database.ask(self._query, {"owner_id": owner.id})
         return found["anything"], found["slots"]
+
+    @functools.cached_property
+    def _query(self) -> Prepared:
+        posted = sa.select(jobs.c.posting).where(jobs.c.posting > "").order_by(jobs.c.posting).limit(1)
+        posting = sa.select(postings.c.job).where(postings.c.job > "").order_by(postings.c.job).limit(1)
+        held = sa.exists().where(jobs.c.owner == sa.bindparam("owner_id"))
+        dead = sa.exists().where(is_long_dead(self._database))
+        anything = sa.or_(is_one(posted), is_one(posting), held, dead, any_dead(self._database))
+        return Prepared(sa.select(anything.label("anything"), slots_of_live(self._database).label("slots")))
 
 
 class Rounds:

@@ -145,9 +145,24 @@ LIMITED_ON_BOARD: Final = sa.and_(jobs.c.posting.is_not(None), jobs.c.max_runnin
 """That it counts towards its flow's `max_running`."""
 
 
+def _when_made(table: sa.Table, item: sa.Table | sa.Index, option: str, value: object) -> None:
+    """Set an option of a dialect on `item` once its `table` is made in a database of that dialect.
+
+    As an argument, SQLAlchemy would import the dialect for it, also where another kind of database is in use.
+    """
+
+    def give(_table: sa.Table, connection: sa.Connection, **_others: object) -> None:
+        if option.startswith(f"{connection.dialect.name}_"):
+            item.dialect_kwargs[option] = value
+
+    sa.event.listen(table, "before_create", give)
+
+
 def _partial(name: str, condition: sa.ColumnElement[bool], *columns: sa.Column[Any], unique: bool = False) -> None:
     """An index of some rows: the others cost nothing."""
-    sa.Index(name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition)
+    index = sa.Index(name, *columns, unique=unique)
+    for dialect in ("postgresql", "sqlite"):
+        _when_made(columns[0].table, index, f"{dialect}_where", condition)
 
 
 _partial("jobs_unposted", UNLIMITED, jobs.c.flow, jobs.c.priority, jobs.c.due_at, jobs.c.id)
@@ -199,8 +214,8 @@ events = sa.Table(
     sa.Column("message", sa.Text),
     sa.Column("data", sa.JSON(none_as_null=True)),
     sa.Index("events_job", "job", "kind", "seq"),
-    sqlite_autoincrement=True,
 )
+_when_made(events, events, "sqlite_autoincrement", True)
 
 conductors = sa.Table(
     "conductors",
@@ -232,8 +247,8 @@ postings = sa.Table(
     sa.Column("session", sa.String(36)),
     sa.Column("owner", sa.String(255)),
     sa.Column("trashed_at", UtcDateTime),
-    sqlite_autoincrement=True,
 )
+_when_made(postings, postings, "sqlite_autoincrement", True)
 _free = sa.and_(postings.c.session.is_(None), postings.c.trashed_at.is_(None))
 # Of ours a conductor wants those whose flow it knows. Of TaskFlow users' each may have a name of its own.
 _ours = sa.and_(_free, postings.c.job.is_not(None))

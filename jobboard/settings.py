@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import durationpy
-import platformdirs
 
 from jobboard.address import without_password
 from jobboard.errors import SettingError
@@ -68,7 +67,10 @@ def read_settings(environment: Mapping[str, str] | None = None, **flags: str | N
         else:
             origins[name] = "default"
     values: dict[str, Any] = {name: _parse(origins[name], name, text) for name, text in texts.items()}
-    values.setdefault("home", platformdirs.user_state_path("countermand", appauthor=False))
+    if "home" not in values:
+        import platformdirs  # noqa: PLC0415 - slow to import
+
+        values["home"] = platformdirs.user_state_path("countermand", appauthor=False)
     values.setdefault("database_url", f"sqlite:///{values['home'] / 'countermand.db'}")
     return Settings(**values, origins=origins)
 

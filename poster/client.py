@@ -26,17 +26,17 @@ from jobboard.records import Answer, Posted, Records
 from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
 from jobboard.states import CURRENT, ENDED, State
-from poster import stats as statistics
-from poster.cancel_plan import CancelPlan, plan_of
 from poster.errors import InvalidJobs, Malformed, NoSuchFlowOrJob, WaitTimedOut
-from poster.graph import Graph, graph_in_a_line, graph_of_flow, graph_of_job
 from poster.patience import PATIENCE_S, patiently
 from poster.post_request import LONGEST_KEY, PostRequest, check_name, check_reason, new_job, stored_arguments
 from poster.why_waiting import explained
 
 if TYPE_CHECKING:
     from flows.registry import FlowSpec, Registry
+    from poster.cancel_plan import CancelPlan
     from poster.doctor import Report
+    from poster.graph import Graph
+    from poster.stats import Stats
 
 LOG = logging.getLogger(__name__)
 
@@ -214,6 +214,8 @@ class Client:
 
         Raises `NoSuchJob`, and `Refused` where the cancel would be.
         """
+        from poster.cancel_plan import plan_of
+
         return plan_of(self.show(job))
 
     def retry(self, job: str, changes: Mapping[str, Any] | None = None) -> Job:
@@ -302,6 +304,7 @@ class Client:
         which only a job has. A job is always drawn: if its flow cannot be made here, from its record.
         """
         from flows.errors import FlowsError
+        from poster.graph import graph_of_flow
 
         try:
             spec = self.flow(flow_or_job)
@@ -385,11 +388,11 @@ class Client:
         """Conductors that are there, or were in the last day, by name."""
         return list_conductors(self.database, self._records.malformed)
 
-    def stats(self) -> statistics.Stats:
+    def stats(self) -> Stats:
         """Numbers over all jobs and conductors."""
-        return statistics.stats_of(
-            self._records.count(), self._records.oldest_due(), self.conductors(), self.database.now()
-        )
+        from poster.stats import stats_of
+
+        return stats_of(self._records.count(), self._records.oldest_due(), self.conductors(), self.database.now())
 
     def doctor(self) -> Report:
         """Whether all that is needed is there. Never raises for what it finds wrong."""
@@ -520,6 +523,7 @@ class Client:
 
     def _graph_of_job(self, job: str) -> Graph:
         from flows.errors import FlowsError
+        from poster.graph import graph_in_a_line, graph_of_job
 
         found = self.get(job)
         try:

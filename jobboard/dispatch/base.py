@@ -10,8 +10,9 @@ from typing import Any
 
 from taskflow import exceptions
 
-from jobboard.claims import Claim, Owner
+from jobboard.claims import Claim
 from jobboard.errors import Unreachable
+from jobboard.owner import Owner
 from jobboard.statements import Script
 
 

@@ -12,12 +12,13 @@ import sqlalchemy as sa
 from jobboard import claims, feeder, reconciler, signals
 from jobboard.boards.session import any_dead, lives, sweep
 from jobboard.boards.sql import SqlJobBoard
-from jobboard.claims import Claim, Owner
+from jobboard.claims import Claim
 from jobboard.database import Database
 from jobboard.dispatch.base import Ahead, Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.faults import CLAIMABLE
 from jobboard.merged import first_of, is_one
+from jobboard.owner import Owner
 from jobboard.records import posting_row
 from jobboard.schema import LIVE, Row, Values, jobs, postings
 from jobboard.statements import Prepared, Script, several, several_values

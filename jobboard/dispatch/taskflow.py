@@ -19,12 +19,13 @@ from taskflow import exceptions
 
 from jobboard import claims, feeder, reconciler
 from jobboard.boards.iteration import rank
-from jobboard.claims import Claim, Owner
+from jobboard.claims import Claim
 from jobboard.conductors import held_by_others
 from jobboard.database import Database
 from jobboard.dispatch.base import Ahead, Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.models import priority_name
+from jobboard.owner import Owner
 from jobboard.schema import Row
 from jobboard.statements import Script
 

@@ -9,10 +9,11 @@ from typing import Any
 from taskflow.jobs.base import JobPriority
 
 from jobboard.boards.zookeeper import ZookeeperBoard
-from jobboard.claims import Claim, Owner
+from jobboard.claims import Claim
 from jobboard.database import Database
 from jobboard.dispatch.base import reached
 from jobboard.dispatch.taskflow import TaskflowDispatch, details_of, priority_of
+from jobboard.owner import Owner
 from jobboard.schema import Row
 
 

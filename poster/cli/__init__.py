@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -12,6 +13,8 @@ from poster.cli import exit_codes
 from poster.cli.commands import COMMANDS
 from poster.cli.options import PosterGroup
 from poster.cli.output import say
+
+_ALL_IMPORTS: Final = 100_000  # objects: more than those of any command but one that loads TaskFlow
 
 
 @click.group(cls=PosterGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,7 +41,12 @@ def poster() -> None:
 
 def main() -> NoReturn:
     """Run the command line, and end the process with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+    # What is imported stays to the end. To look through it for garbage, while it comes and once more when Python
+    # goes, was measured: a quarter of the time of `poster list`.
+    gc.set_threshold(_ALL_IMPORTS)
+    code = run(sys.argv[1:])
+    gc.freeze()
+    sys.exit(code)
 
 
 def run(words: Sequence[str]) -> int:

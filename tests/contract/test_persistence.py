@@ -16,12 +16,13 @@ from taskflow.persistence import models
 from taskflow.persistence.backends.impl_sqlalchemy import SQLAlchemyBackend
 from taskflow.tests.unit.persistence import base
 
-from jobboard.claims import Owner, take
+from jobboard.claims import take
 from jobboard.database import Database, create_engine, open_database
 from jobboard.errors import Fenced
 from jobboard.job_persistence import JobConnection, JobPersistence
 from jobboard.journal import Journal
 from jobboard.models import NewJob, Task
+from jobboard.owner import Owner
 from jobboard.persistence import Persistence
 from jobboard.records import Records
 from jobboard.schema import attempts, events, jobs

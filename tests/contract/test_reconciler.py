@@ -22,8 +22,8 @@ from jobboard.boards import etcd as etcd_boards
 from jobboard.boards import redis as redis_boards
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.boards.zookeeper import ZookeeperOptions, open_board
-from jobboard.claims import Claim, Owner
-from jobboard.conductors import Registration, new_owner
+from jobboard.claims import Claim
+from jobboard.conductors import Registration
 from jobboard.database import Database, open_database
 from jobboard.dispatch import taskflow
 from jobboard.dispatch.base import Ahead, Dispatch
@@ -31,6 +31,7 @@ from jobboard.dispatch.sql import SqlDispatch
 from jobboard.dispatch.taskflow import TaskflowDispatch
 from jobboard.dispatch.zookeeper import ZookeeperDispatch
 from jobboard.models import NewJob
+from jobboard.owner import Owner, new_owner
 from jobboard.records import Records
 from jobboard.schema import conductors, jobs, postings, sessions
 from tests.emptied import emptied

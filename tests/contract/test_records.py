@@ -16,13 +16,14 @@ import sqlalchemy as sa
 
 from jobboard import feeder, history
 from jobboard.address import MASK
-from jobboard.claims import Owner, take
+from jobboard.claims import take
 from jobboard.database import Database, open_database
 from jobboard.decisions import Accept, Refuse, on_cancel, on_retry
 from jobboard.errors import AmbiguousJob, Fenced, KeyInUse, NoSuchJob, Refused, Unreachable
 from jobboard.feeder import take_due
 from jobboard.journal import Journal
 from jobboard.models import PRIORITIES, HistoryLine, Job, NewJob, Task, TaskError
+from jobboard.owner import Owner
 from jobboard.records import Records
 from jobboard.schema import attempts, events, jobs, metadata, postings
 from jobboard.signals import Channel, Listener

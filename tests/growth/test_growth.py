@@ -18,13 +18,14 @@ import pytest
 import sqlalchemy as sa
 
 from jobboard import feeder, history, reconciler, removal
-from jobboard.claims import Claim, Owner
-from jobboard.conductors import Registration, new_owner
+from jobboard.claims import Claim
+from jobboard.conductors import Registration
 from jobboard.database import open_database
 from jobboard.dispatch.base import Dispatch
 from jobboard.dispatch.opening import open_dispatch
 from jobboard.errors import NoSuchJob
 from jobboard.history import NewLine
+from jobboard.owner import Owner, new_owner
 from jobboard.schema import jobs
 from jobboard.states import CURRENT, UNDOING, State
 from poster import Client

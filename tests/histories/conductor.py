@@ -20,10 +20,11 @@ from conductor.herald import Herald
 from conductor.outcome import Ending
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.claims import Claim
-from jobboard.conductors import Registration, new_owner
+from jobboard.conductors import Registration
 from jobboard.dispatch.sql import SqlDispatch
 from jobboard.journal import Journal
 from jobboard.models import Task, TaskError
+from jobboard.owner import new_owner
 from jobboard.schema import conductors, jobs, sessions
 from jobboard.states import Cause
 from jobboard.task_view import AtomState

@@ -20,9 +20,9 @@ from taskflow.task import FunctorTask
 from flows.errors import InvalidArguments
 from flows.registry import flow
 from jobboard import history
-from jobboard.conductors import new_owner
 from jobboard.database import open_database
 from jobboard.errors import SettingError
+from jobboard.owner import new_owner
 from jobboard.schema import jobs
 from jobboard.states import State
 from poster import Client, PostRequest

@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from conductor.service import Conductor
-from jobboard.claims import Owner
 from jobboard.conductors import Registration
 from jobboard.database import Database, open_database
 from jobboard.dispatch.opening import open_dispatch
+from jobboard.owner import Owner
 from jobboard.schema import attempts, conductors, jobs, postings
 from poster import Client
 from tests.integration.commands import FLOWS, PosterHere

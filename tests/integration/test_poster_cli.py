@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from jobboard import history
-from jobboard.claims import Owner
 from jobboard.conductors import Registration
 from jobboard.database import Database, open_database
 from jobboard.history import NewLine
+from jobboard.owner import Owner
 from jobboard.schema import jobs
 from jobboard.signals import Channel, notify
 from jobboard.states import State

@@ -15,6 +15,11 @@ HEAVY = (
 
 def imported_by(code: str) -> set[str]:
     """The top-level modules that are there after `code`, run in a new interpreter."""
+    return {name.partition(".")[0] for name in all_imported_by(code)}
+
+
+def all_imported_by(code: str) -> set[str]:
+    """The same with all modules within these, by their full names."""
     ran = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print('MODULES', *sys.modules)"],
         capture_output=True,
@@ -23,7 +28,7 @@ def imported_by(code: str) -> set[str]:
         check=True,
     )
     [line] = [line for line in ran.stdout.splitlines() if line.startswith("MODULES")]
-    return {name.partition(".")[0] for name in line.split()[1:]}
+    return set(line.split()[1:])
 
 
 @pytest.mark.parametrize(
@@ -41,14 +46,24 @@ def test_the_package_needs_nothing():
     assert not imported_by("import poster").intersection((*HEAVY, "click"))
 
 
-def test_listing_needs_no_flows(tmp_path):
-    words = ["list", "--database-url", f"sqlite:///{tmp_path}/x.db"]
+def test_listing_needs_no_flows_and_no_other_kind_of_database(tmp_path):
+    words = ["list", "--database-url", f"sqlite:///{tmp_path}/x.db", "--home", str(tmp_path)]
     run = f"from poster.cli import run; run({words!r})"
     imported_by(run)  # the first makes the database, with alembic
-    modules = imported_by(run)
+    modules = all_imported_by(run)
     assert "sqlalchemy" in modules
-    # networkx: TaskFlow's engines, of which the jobboard itself needs no more than the errors.
-    assert not modules.intersection(("networkx", "pydantic", "alembic", "rich", "kazoo", "psycopg2"))
+    assert not modules.intersection(
+        (
+            *("taskflow", "networkx", "pydantic", "alembic", "rich", "kazoo", "tenacity", "platformdirs"),
+            *("psycopg2", "asyncpg", "sqlalchemy.dialects.postgresql", "sqlalchemy.orm"),
+            *("flows", "conductor", "jobboard.claims", "poster.graph", "poster.doctor"),
+        )
+    )
+
+
+def test_the_tables_need_no_kind_of_database():
+    modules = all_imported_by("import jobboard.schema, jobboard.records")
+    assert not modules.intersection(("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql"))
 
 
 def test_the_client_is_there_by_its_name():
