@@ -37,6 +37,9 @@ _PRIORITIES: Final = (
 )
 _PLACE: Final = ("priority", "due_at", "id")
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
+KNOWN: Final = sa.literal_column("known.flow", jobs.c.flow.type)
+"""The flow of a row that `ahead_beside` gives."""
+
 _LINES: Final = 100  # at most in one statement: SQLite takes 500
 
 
@@ -67,7 +70,7 @@ def ahead(flows: int) -> Prepared:
 
 
 def ahead_beside(flows: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """The same with other columns beside it."""
+    """The same with other columns beside it, which may be of the flow that is `KNOWN`."""
     known = _known(flows)
     now = sa.bindparam("now", type_=jobs.c.due_at.type)
     waits = sa.select(jobs.c.due_at).where(jobs.c.flow == known.c.flow, WAITING, CLAIMABLE)

@@ -148,7 +148,7 @@ class Script:
             statement, row = self._condition
             text = statement.text(dialect)
             met = f"WITH met AS ({text.words} RETURNING 1) SELECT 1 / count(*) FROM met"  # noqa: S608 - constants
-            words = f"{met};\n{words}"
+            words = f"{met};\n{words}" if words else met
             bound = (*text.bound(row), *bound)
         try:
             cursor.execute(words, bound)

@@ -69,7 +69,7 @@ def _take(count: int) -> Prepared:
 
 
 def _ahead(database: Database, flows: Collection[str]) -> Prepared:
-    posted = sa.select(sa.exists().where(_OURS, postings.c.name.in_(flows))).scalar_subquery()
+    posted = sa.exists().where(_OURS, postings.c.name == feeder.KNOWN)
     dead = sa.select(any_dead(database)).scalar_subquery()
     return Prepared(feeder.ahead_beside(len(flows), posted.label("posted"), dead.label("dead")))
 
@@ -134,7 +134,7 @@ class SqlDispatch(Dispatch):
         known = flows or _NONE
         rows = self._database.ask(self._of(known).ahead, {"board": self.board.name, **feeder.given(known, now)})
         is_due, due_s = feeder.seen(rows, now)
-        return Ahead(is_due or rows[0]["posted"], rows[0]["dead"], due_s)
+        return Ahead(is_due or any(row["posted"] for row in rows), rows[0]["dead"], due_s)
 
     def free_dead_claims(self) -> int:
         """Free the postings of sessions that have expired."""

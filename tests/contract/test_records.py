@@ -744,15 +744,25 @@ def test_what_is_less_urgent_takes_no_room_from_what_is_more(database, elsewhere
     assert fed(database, 4) == [urgent[4], *low[:3]]
 
 
+def ahead(database: Database) -> tuple[bool, float | None]:
+    """Whether anything is due, and in how many seconds the next will be."""
+    now = database.now()
+    return feeder.seen(database.ask(feeder.ahead(len(FLOWS)), feeder.given(FLOWS, now)), now)
+
+
 def test_it_is_told_when_the_next_of_its_flows_is_due(database, elsewhere):
     for_long = database.now() + timedelta(hours=1)
     post(elsewhere, "strange", due_at=for_long - timedelta(minutes=30))
-    assert feeder.next_due(database, FLOWS) is None
+    assert ahead(database) == (False, None)
     for how in ({}, {"max_running": 1}):
         post(elsewhere, due_at=for_long - timedelta(minutes=len(how)), **how)
     post(elsewhere, "limited", due_at=for_long, max_running=1)
     post(elsewhere, "strange")
-    assert feeder.next_due(database, FLOWS) == pytest.approx(59 * 60, abs=30)
+    is_due, due_s = ahead(database)
+    assert not is_due
+    assert due_s == pytest.approx(59 * 60, abs=30)
+    post(elsewhere, due_at=database.now())
+    assert ahead(database) == (True, pytest.approx(59 * 60, abs=30))
 
 
 def test_many_feeders_at_once_give_each_job_to_one(database, elsewhere):

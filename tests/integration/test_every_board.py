@@ -17,11 +17,11 @@ from jobboard import history
 from jobboard.boards.redis import RedisBoard
 from jobboard.boards.sql import SqlJobBoard
 from jobboard.boards.zookeeper import ZookeeperBoard
-from jobboard.conductors import new_owner
 from jobboard.database import open_database
 from jobboard.dispatch.opening import open_dispatch
 from jobboard.dispatch.taskflow import WINDOW
 from jobboard.models import NewJob, TaskError
+from jobboard.owner import new_owner
 from jobboard.schema import attempts, conductors, events, jobs, sessions
 from jobboard.states import State
 from jobboard.taskflow_rows import ATOMS, FLOWS
