@@ -69,7 +69,8 @@ def _take(count: int) -> Prepared:
 
 
 def _ahead(database: Database, flows: Collection[str]) -> Prepared:
-    posted = sa.exists().where(_OURS, postings.c.name == feeder.KNOWN)
+    of_flow = sa.select(postings.c.seq).where(_OURS, postings.c.name == feeder.KNOWN)
+    posted = is_one(of_flow.order_by(postings.c.priority, postings.c.seq).limit(1))
     dead = sa.select(any_dead(database)).scalar_subquery()
     return Prepared(feeder.ahead_beside(len(flows), posted.label("posted"), dead.label("dead")))
 
