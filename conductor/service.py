@@ -157,14 +157,14 @@ class Conductor(base.Conductor):
                 runs = len(self._runs)  # asked first: what a run gives back is then among the claims
                 room = int(min(self._pace.room(runs), left))
                 claims = self._claim(room)
-                for claim in claims:
-                    self._dispatch_job(claim)
                 if claims:
+                    for claim in claims:
+                        self._dispatch_job(claim)
                     watch.look()
                     left -= len(claims)
                 elif (burst or not left) and not runs:
                     return
-                if len(claims) < room or not room:
+                else:
                     self._rest()
             except Unreachable as error:
                 LOG.warning("waiting for %s", error)

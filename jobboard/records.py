@@ -30,6 +30,7 @@ from jobboard.merged import first_of
 from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
 from jobboard.requests import Change, Request
 from jobboard.schema import KEPT_KEY, PENDING, Row, attempts, current_attempts, events, jobs, postings
+from jobboard.statements import Script, add_insert
 from jobboard.states import ENDED, State
 
 _BATCH: Final = 1000
@@ -78,23 +79,34 @@ class Records:
                 # Another post with one of these keys was faster: its job is found now.
 
     def _post(self, new: Sequence[NewJob], by: str) -> list[Posted]:
+        if not new:
+            return []
+        keys = [job.key for job in new if job.key]
+        if not keys:
+            posted, script = self._posting(new, {}, by)
+            self._database.commit(script)
+            return posted
         with self._database.write() as connection:
-            known = self._by_key(connection, [job.key for job in new if job.key])
-            now = self._database.now()
-            posted: list[Posted] = []
-            rows: list[dict[str, Any]] = []
-            for job in new:
-                earlier = known.get(job.key) if job.key else None
-                if earlier is not None:
-                    posted.append(Posted(_same(job, earlier), existed=True))
-                    continue
-                row = _new_row(job, now, on_board=self._board is not None)
-                rows.append(row)
-                posted.append(Posted(row["id"], existed=False))
-                if job.key:
-                    known[job.key] = row
-            self._insert(connection, rows, now, by)
+            posted, script = self._posting(new, self._by_key(connection, keys), by)
+            script.run(connection)
         return posted
+
+    def _posting(self, new: Sequence[NewJob], known: dict[str, Row], by: str) -> tuple[list[Posted], Script]:
+        """What becomes of new jobs, and what stores them. `known` are jobs that have not ended, by their keys."""
+        now = self._database.now()
+        posted: list[Posted] = []
+        rows: list[dict[str, Any]] = []
+        for job in new:
+            earlier = known.get(job.key) if job.key else None
+            if earlier is not None:
+                posted.append(Posted(_same(job, earlier), existed=True))
+                continue
+            row = _new_row(job, now, on_board=self._board is not None)
+            rows.append(row)
+            posted.append(Posted(row["id"], existed=False))
+            if job.key:
+                known[job.key] = row
+        return posted, self._insertion(rows, now, by)
 
     def _by_key(self, connection: sa.Connection, keys: list[str]) -> dict[str, Row]:
         found: dict[str, Row] = {}
@@ -103,23 +115,22 @@ class Records:
             found |= {row["key"]: row for row in connection.execute(kept).mappings()}
         return found
 
-    def _insert(self, connection: sa.Connection, rows: list[dict[str, Any]], now: datetime, by: str) -> None:
+    def _insertion(self, rows: list[dict[str, Any]], now: datetime, by: str) -> Script:
+        script = Script()
         if not rows:
-            return
+            return script
         # By key: two posts that lock the same keys in different orders would block each other.
-        connection.execute(sa.insert(jobs), sorted(rows, key=lambda row: row["key"] or ""))
-        connection.execute(
-            sa.insert(attempts),
-            [{"job": row["id"], "number": 1, "arguments": row["arguments"]} for row in rows],
-        )
-        history.append(
-            connection,
-            [NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message="posted") for row in rows],
-        )
+        add_insert(script, jobs, sorted(rows, key=lambda row: row["key"] or ""))
+        first = [{"job": row["id"], "number": 1, "arguments": row["arguments"]} for row in rows]
+        add_insert(script, attempts, first)
+        lines = [
+            NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message="posted") for row in rows
+        ]
+        history.add(script, lines)
         on_board = [posting_row(self._board, row, now) for row in rows if row["posting"] and self._board]
-        if on_board:
-            connection.execute(sa.insert(postings), on_board)
-        signals.notify(connection, signals.Channel.WORK, signals.Channel.CHANGE)
+        add_insert(script, postings, on_board)
+        signals.add_notify(script, self._database.dialect, signals.Channel.WORK, signals.Channel.CHANGE)
+        return script
 
     # Requests
 

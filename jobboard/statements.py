@@ -231,6 +231,12 @@ def add_update(script: Script, table: sa.Table, where: Values, values: Values) -
     script.add(statement, [row])
 
 
+def add_insert(script: Script, table: sa.Table, rows: Sequence[Values]) -> None:
+    """INSERT these rows, all of the same columns, as a step of a script."""
+    if rows:
+        script.add(_inserted(table, tuple(rows[0])), rows)
+
+
 def update_of(table: sa.Table, where: Values, values: Values) -> tuple[Prepared, Values]:
     """The same, of plain values: the statement, and its parameters."""
     row = values | {_wanted(name): value for name, value in where.items()}
@@ -240,6 +246,11 @@ def update_of(table: sa.Table, where: Values, values: Values) -> tuple[Prepared,
 @functools.cache
 def _prepared(table: sa.Table, where: tuple[str, ...], values: tuple[str, ...], returning: str | None) -> Prepared:
     return Prepared(_update(table, where, values, returning))
+
+
+@functools.cache
+def _inserted(table: sa.Table, columns: tuple[str, ...]) -> Prepared:
+    return Prepared(sa.insert(table).values({name: sa.bindparam(name) for name in columns}).inline())
 
 
 def _update(table: sa.Table, where: Iterable[str], values: Iterable[str], returning: str | None) -> Any:

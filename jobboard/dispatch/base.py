@@ -57,6 +57,8 @@ class Dispatch(ABC):
     def claim(self, owner: Owner, flows: Sequence[str], limit: int, *, busy: Collection[str] = ()) -> list[Claim]:
         """Put on the board what is due, and claim up to `limit` jobs of these flows, first served first.
 
+        There may be more: only when it finds none, there is none.
+
         `busy` are jobs that must not be claimed: this conductor is not done with them yet, also if it has lost its
         claim. Raises `Unreachable`.
         """

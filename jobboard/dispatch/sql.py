@@ -116,7 +116,7 @@ class SqlDispatch(Dispatch):
         return bool(self.board.session is not None and self.board.session.alive)
 
     def claim(self, owner: Owner, flows: Sequence[str], limit: int, *, busy: Collection[str] = ()) -> list[Claim]:
-        """Feed and claim in one transaction."""
+        """In one transaction. What is posted begins before the board is fed, if there is room for more."""
         if self.board.session is None:
             raise Unreachable("the board is not connected")
         with self._database.write() as connection:
@@ -124,8 +124,8 @@ class SqlDispatch(Dispatch):
             if fed:
                 self._feed(connection, flows)
             rows = self._find(connection, flows, limit, busy)
-            if len(rows) < limit and not fed and self._feed(connection, flows):
-                rows += self._find(connection, flows, limit - len(rows), {*busy, *(row["id"] for row in rows)})
+            if not rows and not fed and self._feed(connection, flows):
+                rows = self._find(connection, flows, limit, busy)
             self._crowded = len(rows) == limit
             return claims.give(connection, self._database, owner, rows, {}, self._take(owner, rows))
 

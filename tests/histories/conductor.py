@@ -176,9 +176,14 @@ class Conductor:
 
     def claim(self, limit: int) -> list[Run]:
         """Put on the board what is due, and claim some of it."""
-        claims = self._dispatch.claim(self.owner, FLOWS, limit, busy=set(self.runs))
-        runs = [self._run(claim) for claim in claims]
-        self.runs |= {run.claim.job: run for run in runs}
+        runs: list[Run] = []
+        while len(runs) < limit:
+            claims = self._dispatch.claim(self.owner, FLOWS, limit - len(runs), busy=set(self.runs))
+            if not claims:
+                break
+            made = [self._run(claim) for claim in claims]
+            self.runs |= {run.claim.job: run for run in made}
+            runs += made
         return runs
 
     def _run(self, claim: Claim) -> Run:
