@@ -35,7 +35,7 @@ class Sizes:
 
 
 QUICK: Final = Sizes(
-    rounds=2,
+    rounds=1,
     quick=True,
     conductors=(1, 2),
     scaling_jobs=120,
@@ -49,7 +49,7 @@ QUICK: Final = Sizes(
     large=20_000,
     growth_jobs=100,
     growth_warm_up=30,
-    memory_jobs=1_000,
+    memory_jobs=500,
     commands=3,
 )
 FULL: Final = Sizes(

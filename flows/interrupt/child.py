@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from taskflow.types import notifier
 
-from flows.cancel_token import CancelToken
+from flows.cancel_token import CancelCause, CancelKind, CancelToken
 from flows.discovery import load_flows
 from flows.errors import Interrupted, InvalidFlow, TaskError
+from flows.interrupt.injection import interrupted_through
 from flows.printed import Printed
 from flows.run_context import RunContext, TaskReport
 
@@ -250,7 +251,9 @@ def _child_main(sender: Connection, payload: bytes, modules: tuple[str, ...]) ->
         _listen(voice)
         task, arguments, job, max_result_bytes, max_depth = _unpickled(payload, modules)
         context = RunContext(report=voice.report, job=job, max_result_bytes=max_result_bytes, max_depth=max_depth)
-        signal.signal(signal.SIGTERM, _interrupt)
+        interruption = _Interruption(context.token)
+        interrupted_through(interruption)
+        signal.signal(signal.SIGTERM, interruption.come)
         voice.say("result", _execute(task, arguments, context))
     except BaseException as error:  # noqa: BLE001 - the border of the process
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -270,16 +273,47 @@ def _unpickled(payload: bytes, modules: tuple[str, ...]) -> tuple[Any, dict[str,
 
 
 def _execute(task: Any, arguments: Mapping[str, Any], context: RunContext) -> Any:
-    """Run `execute` here, in this process, with a flag that is never raised: the parent sends a signal."""
+    """Run `execute` here, in this process."""
     task._notifier = notifier.RestrictedNotifier(task.TASK_EVENTS)  # noqa: SLF001 - it cannot be pickled
     task.interrupt = "checkpoint"
     task.bind(context)
     return task.execute(**arguments)
 
 
-def _interrupt(_number: int, _frame: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: `finally` blocks run to their end
-    raise Interrupted
+class _Interruption:
+    """What the parent's signal does: it is raised wherever the code is. Where that is sheltered, the flag goes up.
+
+    A command must not be left by whoever is to stop it in the moment in which it begins.
+    """
+
+    def __init__(self, token: CancelToken) -> None:
+        self._token = token
+        self._paused = False
+        self._came = False
+        # A signal handler may take no lock, and raising the flag takes some.
+        self._heard, self._told = os.pipe()
+        threading.Thread(target=self._raise_flag, name="interruption", daemon=True).start()
+
+    def come(self, _number: int, _frame: Any) -> None:
+        """The handler of the signal."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: `finally` blocks run to their end
+        if not self._paused:
+            raise Interrupted
+        self._came = True
+        _poke(self._told)
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def open(self) -> None:
+        self._paused = False
+        if self._came:
+            self._came = False
+            raise Interrupted
+
+    def _raise_flag(self) -> None:
+        if os.read(self._heard, 1):
+            self._token.set(CancelCause(CancelKind.USER))  # the parent knows why
 
 
 def _die_with_parent() -> None:

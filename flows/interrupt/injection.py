@@ -20,7 +20,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from flows.cancel_token import CancelToken
 from flows.errors import Interrupted
@@ -142,10 +142,22 @@ def _hit_on_the_way_out(window: _Window) -> bool:
             return hit
 
 
+class Window(Protocol):
+    """Through which this thread is interrupted."""
+
+    def pause(self) -> None: ...
+    def open(self) -> None: ...
+
+
+def interrupted_through(window: Window) -> None:
+    """This thread is interrupted by something else: `sheltered` is to pause that."""
+    _here.window = window
+
+
 @contextlib.contextmanager
 def sheltered() -> Iterator[None]:
     """Nothing is raised inside of the block: for work in this thread that stops in a way of its own."""
-    window: _Window | None = getattr(_here, "window", None)
+    window: Window | None = getattr(_here, "window", None)
     if window is None:
         yield
         return

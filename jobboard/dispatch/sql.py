@@ -23,11 +23,9 @@ from jobboard.records import posting_row
 from jobboard.schema import LIVE, Row, Values, jobs, postings
 from jobboard.statements import Prepared, Script, several, several_values
 
-_FED = 100
-_FEED_S = 0.1
+_FED: Final = 100  # jobs at most at a time
+_FEED_S: Final = 0.1
 _NONE: Final = ("",)  # where no flow is known: none has this name
-
-
 _PLACE: Final = ("place", "number")
 _OURS: Final = sa.and_(
     postings.c.board == sa.bindparam("board"),

@@ -28,6 +28,7 @@ from flows.frames import frames
 from flows.interrupt import child, injection
 from flows.interrupt.child import ChildError
 from flows.interrupt.command import CommandFailed
+from flows.interrupt.guardian import GUARDIAN
 from flows.run_context import TaskReport
 from tests.waiting import until
 
@@ -584,6 +585,18 @@ class InChild(CancelableTask):
     def do_command(self, where: str) -> None:
         self.run(["sh", "-c", lasting(where)])
 
+    def do_command_slowly(self, where: str) -> None:
+        guard = GUARDIAN.guard
+
+        def guard_late(group: int) -> None:
+            """The signal comes in the moment in which the command has begun, and nobody could stop it yet."""
+            until(Path(where).exists, 20, "the command to begin")
+            until(lambda: signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, 20, "the signal")
+            guard(group)
+
+        GUARDIAN.guard = guard_late  # type: ignore[method-assign]
+        self.do_command(where)
+
     def do_stubborn(self, where: str) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         note(where, str(os.getpid()))
@@ -699,12 +712,15 @@ def test_what_cannot_be_pickled_is_said() -> None:
         Job(task).run(what="work")
 
 
-def test_a_command_in_a_child_is_interrupted_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["command", "command_slowly"])
+def test_a_command_in_a_child_is_interrupted_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     monkeypatch.setattr(InChild, "kill_after", 3600.0)
     where = tmp_path / "pids"
     job = Job(InChild())
     with job.cancelled_when(where.exists):
-        job.run(what="command", where=str(where))
+        job.run(what=what, where=str(where))
     for pid in map(int, where.read_text().split()):
         until(lambda pid=pid: not is_alive(pid), 60, f"process {pid} to be gone")
 
