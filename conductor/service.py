@@ -74,7 +74,7 @@ class Conductor(base.Conductor):
         self._stopped = threading.Event()
         self._pool = futures.ThreadPoolExecutor(slots, thread_name_prefix="slot")
         self._threads = futures.ThreadPoolExecutor(max(settings.parallel, slots), thread_name_prefix="parallel")
-        self._herald = Herald(database)
+        self._herald = Herald(database.reserved)
         self._tools = Tools(database, dispatch, settings, self._threads, self._herald, owner.name)
         self._registration = Registration(database.reserved, owner, slots, self._names, settings.lease)
 
