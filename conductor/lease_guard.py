@@ -43,13 +43,14 @@ class LeaseGuard:
         while not self._stop.wait(self._pause_s):
             if not self._dispatch.alive:
                 try:
-                    self._give_up(self._runs())
+                    give_up(self._runs())
                 except Exception:  # of an `on_cancel`, say: the lease must be guarded all the same
                     LOG.exception("giving the jobs up failed, and is tried again")
 
-    @staticmethod
-    def _give_up(runs: Sequence[JobRun]) -> None:
-        for run in runs:
-            run.journal.lost = True  # of all, before the first is interrupted: nothing of theirs begins any more
-        for run in runs:
-            run.abandon(CancelKind.LOST_CLAIM, "the lease has ended")
+
+def give_up(runs: Sequence[JobRun]) -> None:
+    """These runs have lost their claims: interrupt them, without another word to the record."""
+    for run in runs:
+        run.journal.lost = True  # of all, before the first is interrupted: nothing of theirs begins any more
+    for run in runs:
+        run.abandon(CancelKind.LOST_CLAIM, "the lease has ended")

@@ -15,7 +15,7 @@ from taskflow.conductors import base
 
 from conductor.herald import Herald
 from conductor.job_log import JobLogHandler
-from conductor.lease_guard import LeaseGuard
+from conductor.lease_guard import LeaseGuard, give_up
 from conductor.outcome import Ending
 from conductor.pace import Pace
 from conductor.retention import Retention
@@ -164,8 +164,10 @@ class Conductor(base.Conductor):
                     left -= len(claims)
                 elif (burst or not left) and not runs:
                     return
-                else:
+                elif room:
                     self._rest()
+                else:
+                    self._wake.wait(_POLL_S)
             except Unreachable as error:
                 LOG.warning("waiting for %s", error)
                 self._stopping.wait(_RETRY_S)
@@ -182,11 +184,8 @@ class Conductor(base.Conductor):
         return self._dispatch.claim(self._owner, self._names, room, busy=running)
 
     def _rest(self) -> None:
-        """Until there may be something to claim, and room for it. What a signal would have told is looked for."""
+        """Until there may be something to claim. What a signal would have told is looked for."""
         while not self._stopping.is_set():
-            if len(self._runs) >= self._slots:
-                self._wake.wait(_POLL_S)
-                return
             ahead = self._dispatch.look(self._names)
             if ahead.dead and self._dispatch.free_dead_claims():
                 return
@@ -208,6 +207,7 @@ class Conductor(base.Conductor):
     def _begin_anew(self) -> None:
         """The lease was lost, and every claim with it: others may have them. Go on with a new one, as another."""
         LOG.warning("the lease was lost: beginning anew")
+        give_up(self._running())
         self._dispatch.close()
         self._dispatch.open()
         self._registration.enter(new_owner(self._owner.name))

@@ -972,6 +972,27 @@ def test_a_burst_sees_what_came_back_while_it_looked(house):
     assert house.get(job).state is S.COMPLETED
 
 
+def test_who_may_claim_no_more_does_not_look_for_work(house):
+    looks: list[Any] = []
+
+    class Watched(SqlDispatch):
+        def look(self, flows: Sequence[str]) -> Ahead:
+            looks.append(flows)
+            return super().look(flows)
+
+    gate = Gate()
+    house.dispatch = lambda: Watched(house.database, SqlJobBoard("countermand", {}, database=house.database))
+    house.flow(lambda: [house.step("a", gate)])
+    house.post()
+    with house.running(run={"max_dispatches": 1}) as conductor:
+        gate.arrived()
+        for _ in range(3):
+            house.post()
+        gate.open.set()
+        assert conductor.wait(20)
+    assert looks == []
+
+
 def test_a_conductor_without_flows_waits(house):
     with house.running():
         until(lambda: house.names_of_conductors() == ["one"], what="its row")
