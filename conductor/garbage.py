@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-_YOUNG: Final = (
-    10_000  # objects between two looks: a job makes some thousands, and most go without being looked for
-)
+_YOUNG: Final = 10_000  # objects between two looks: a job makes some thousands, which mostly go by themselves
 
 
 def settle() -> None:
