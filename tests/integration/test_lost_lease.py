@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from conductor import service
+from conductor.lease_guard import LeaseGuard
 from conductor.service import Conductor
 from jobboard import history
 from jobboard.boards import session as session_module
@@ -21,6 +23,7 @@ from jobboard.dispatch.taskflow import TaskflowDispatch
 from jobboard.errors import Unreachable
 from jobboard.states import State
 from tests.integration.house import HoldOnce, House, settings_for
+from tests.integration.test_every_board import end_session
 from tests.servers import PostgreSQL
 from tests.servers.required import require
 from tests.waiting import until
@@ -44,6 +47,8 @@ def owners(house: House, job: str) -> list[str]:
 def test_what_runs_is_interrupted_before_the_lease_ends_though_no_server_answers(
     frozen: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ):
+    # The loop that claims gives them up as well, once it no longer waits for the server.
+    monkeypatch.setattr(service, "give_up", lambda runs: None)
     url = frozen.create_database()
     with closing(open_database(url)) as database:
         house = House(database, settings_for(url, lease="15s"))
@@ -68,6 +73,23 @@ def test_what_runs_is_interrupted_before_the_lease_ends_though_no_server_answers
         first, second = owners(house, job)
         assert first != second
         assert done.conductor == "one"
+
+
+def test_what_runs_is_interrupted_before_a_new_lease_is_begun(
+    house: House, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(LeaseGuard, "_guard", lambda guard: None)  # it would do so as well, if it came first
+    house.settings = settings_for(database_url, lease="2s")
+    hold = HoldOnce()
+    house.flow(lambda: [house.step("a", hold)])
+    job = house.post()
+    with house.running("one") as conductor:
+        hold.arrived()
+        end_session(house, conductor._dispatch.board)
+        assert hold.interrupted.wait(30)
+        house.comes_to(job, S.COMPLETED)
+    first, second = owners(house, job)
+    assert first != second
 
 
 def _renewed_just_now(conductor: Conductor) -> float | None:

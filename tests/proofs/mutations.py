@@ -18,6 +18,7 @@ class Mutation:
 
 _RECORDS = "tests/contract/test_records.py"
 _TAKE_OVER = "tests/integration/test_take_over.py"
+_LOST_LEASE: Final = "tests/integration/test_lost_lease.py"
 _PERSISTENCE = "tests/contract/test_persistence.py"
 _WRAPPER = "tests/unit/test_flows_wrapper.py"
 _RECONCILER = "tests/contract/test_reconciler.py"
@@ -71,7 +72,14 @@ MUTATIONS = [
         "conductor/lease_guard.py",
         "if not self._dispatch.alive:",
         "if False:",
-        (f"{_TAKE_OVER}::test_a_conductor_whose_lease_was_lost_begins_anew_and_never_has_a_job_twice[sqlite]",),
+        (f"{_LOST_LEASE}::test_what_runs_is_interrupted_before_the_lease_ends_though_no_server_answers",),
+    ),
+    Mutation(
+        "what gives up before a new lease",
+        "conductor/service.py",
+        "        give_up(self._running())\n",
+        "",
+        (f"{_LOST_LEASE}::test_what_runs_is_interrupted_before_a_new_lease_is_begun[sqlite]",),
     ),
     Mutation(
         "the new name after a lost lease",
