@@ -18,7 +18,7 @@ class Mutation:
 
 _RECORDS = "tests/contract/test_records.py"
 _TAKE_OVER = "tests/integration/test_take_over.py"
-_LOST_LEASE: Final = "tests/integration/test_lost_lease.py"
+_LOST_LEASE = "tests/integration/test_lost_lease.py"
 _PERSISTENCE = "tests/contract/test_persistence.py"
 _WRAPPER = "tests/unit/test_flows_wrapper.py"
 _RECONCILER = "tests/contract/test_reconciler.py"
