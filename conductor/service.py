@@ -7,7 +7,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 from typing import Any, Final
 
@@ -179,9 +179,8 @@ class Conductor(base.Conductor):
     def _claim(self, room: int) -> Sequence[Claim]:
         if room <= 0:
             return ()
-        running = {run.claim.job for run in self._running()}
         self._claimed_at_s = time.monotonic()
-        return self._dispatch.claim(self._owner, self._names, room, busy=running)
+        return self._dispatch.claim(self._owner, self._names, room, busy=self._jobs())
 
     def _rest(self) -> None:
         """Until there may be something to claim. What a signal would have told is looked for."""
@@ -202,7 +201,7 @@ class Conductor(base.Conductor):
         if not self._dispatch.alive:
             self._begin_anew()
         self._let_stranded_go()
-        self._mend({run.claim.job for run in self._running()})
+        self._mend()
 
     def _begin_anew(self) -> None:
         """The lease was lost, and every claim with it: others may have them. Go on with a new one, as another."""
@@ -212,12 +211,12 @@ class Conductor(base.Conductor):
         self._dispatch.open()
         self._registration.enter(new_owner(self._owner.name))
 
-    def _mend(self, running: Collection[str]) -> None:
+    def _mend(self) -> None:
         """Now and then, mend what others left behind; and our own claims that we were never told of."""
         if time.monotonic() < self._mend_at_s:
             return
         self._mend_at_s = time.monotonic() + self._settings.lease / _MENDS_A_LEASE
-        mended = self._dispatch.mend(self._owner, running)
+        mended = self._dispatch.mend(self._owner, self._jobs())
         if mended:
             LOG.info("mended %d things that a crash or a lost reply left behind", mended)
 
@@ -259,6 +258,9 @@ class Conductor(base.Conductor):
     def _running(self) -> list[JobRun]:
         with self._runs_lock:
             return list(self._runs)
+
+    def _jobs(self) -> set[str]:
+        return {run.claim.job for run in self._running()}
 
     def _journal_of(self, job: str) -> Any:
         return next((run.journal for run in self._running() if run.claim.job == job), None)

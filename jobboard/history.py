@@ -14,7 +14,7 @@ from jobboard.faults import faults_of, mended, said_of
 from jobboard.merged import first_of
 from jobboard.models import HistoryLine
 from jobboard.schema import Row, events
-from jobboard.statements import Prepared, Script
+from jobboard.statements import Script, add_insert
 
 _LONGEST = 10_500  # characters of a line: an error's or a reason's 10,000, and who said it
 
@@ -40,11 +40,6 @@ class NewLine:
     data: dict[str, Any] | None = None
 
 
-_INSERT = Prepared(
-    sa.insert(events).values({name: sa.bindparam(name) for name in NewLine.__dataclass_fields__}).inline()
-)
-
-
 def append(connection: sa.Connection, lines: Sequence[NewLine]) -> None:
     """Write `lines` in their order, in the caller's transaction."""
     script = Script()
@@ -54,7 +49,7 @@ def append(connection: sa.Connection, lines: Sequence[NewLine]) -> None:
 
 def add(script: Script, lines: Sequence[NewLine]) -> None:
     """Have a script write `lines` in their order."""
-    script.add(_INSERT, [_values(line) for line in lines])
+    add_insert(script, events, [_values(line) for line in lines])
 
 
 def missing(connection: sa.Connection, lines: Sequence[NewLine]) -> list[NewLine]:
