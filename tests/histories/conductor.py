@@ -58,6 +58,10 @@ class Todo(Enum):
     REVERT_FAILED = "a revert has failed"
 
 
+LAST_STEPS = {Todo.LET_GO, Todo.GIVE_UP, Todo.SUSPEND, Todo.FAIL, Todo.SEAL, Todo.REVERTED, Todo.REVERT_FAILED}
+"""After one of them the run ends, unless it was overtaken, or turns back."""
+
+
 @dataclass
 class Run:
     """One claim of one job."""

@@ -24,7 +24,7 @@ from jobboard.records import Records
 from jobboard.schema import attempts, jobs, metadata, postings
 from tests.histories import model
 from tests.histories.clock import pass_time
-from tests.histories.conductor import BOARD, FLOWS, MAX_CLAIMS, Conductor, Run, Todo
+from tests.histories.conductor import BOARD, FLOWS, LAST_STEPS, MAX_CLAIMS, Conductor, Run, Todo
 from tests.histories.lossy import Lost
 from tests.histories.model import AT_REST, ENDED, GONE, LIVE, MARKED, REFUSED, TASKS, UNDOING
 from tests.rules.checker import broken_rules
@@ -238,6 +238,20 @@ class Histories(RuleBasedStateMachine):
             self._claim(conductor, which + 1, None if deeds else lose)
         self._go_on(conductor, which, deeds, lose)
 
+    @rule(name=names, which=which, request=requests)
+    def overtake(self, name: str, which: int, request: str) -> None:
+        """A conductor goes on with a job up to its last step; before it takes that, someone asks for something."""
+        conductor = self._conductor(name)
+        if not conductor.runs:
+            self._begin_anew(conductor)
+            self._claim(conductor, which + 1, None)
+        run = self._chosen(conductor, which)
+        while run in conductor.runs.values() and run.next()[0] not in LAST_STEPS:
+            self._perform(conductor, run, well=True, lose=None)
+        if run in conductor.runs.values():
+            self.ask(run.claim.job, request)
+            self._perform(conductor, run, well=True, lose=None)
+
     @precondition(lambda self: any(conductor.runs for conductor in self.conductors.values()))
     @rule(which=which, deeds=deeds, lose=lost)
     def rob(self, which: int, deeds: list[str], lose: Lost | None) -> None:
@@ -251,11 +265,15 @@ class Histories(RuleBasedStateMachine):
         self._go_on(zombie, which, deeds, lose)
 
     def _go_on(self, conductor: Conductor, which: int, deeds: list[str], lose: Lost | None) -> None:
-        runs = list(conductor.runs.values())
-        run = runs[which % len(runs)] if runs else None
+        run = self._chosen(conductor, which)
         for number, deed in enumerate(deeds, 1):
             if run in conductor.runs.values():
                 self._do(conductor, run, deed, lose if number == len(deeds) else None)
+
+    @staticmethod
+    def _chosen(conductor: Conductor, which: int) -> Run | None:
+        runs = list(conductor.runs.values())
+        return runs[which % len(runs)] if runs else None
 
     @rule(name=names, event=events)
     def event(self, name: str, event: str) -> None:
