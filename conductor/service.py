@@ -94,7 +94,7 @@ class Conductor(base.Conductor):
             self._dispatch,
             self._registration,
             self._running,
-            self._wake.set,
+            self._wake_for_room,
             unresponsive,
         )
         watch.start()
@@ -220,6 +220,11 @@ class Conductor(base.Conductor):
         if mended:
             LOG.info("mended %d things that a crash or a lost reply left behind", mended)
 
+    def _wake_for_room(self) -> None:
+        """Something may be there to be claimed, or a slot is free. Who has no room learns of it when there is."""
+        if self._pace.room(len(self._runs)):
+            self._wake.set()
+
     def _run_job(self, run: JobRun) -> Ending:
         ending, began_s = Ending.LOST, time.monotonic()
         try:
@@ -239,7 +244,7 @@ class Conductor(base.Conductor):
             with self._runs_lock:
                 self._runs.remove(run)
                 self._pace.note(time.monotonic() - began_s)
-            self._wake.set()
+            self._wake_for_room()
         return ending
 
     def _let_go(self, run: JobRun) -> None:
