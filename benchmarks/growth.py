@@ -54,11 +54,11 @@ def _filled(lab: Lab, system: System, kind: str, number: int) -> Iterator[Place]
 
 
 def settle(place: Place) -> None:
-    """Do now what the database would do beside the measurement."""
+    """Have PostgreSQL do now what it would do beside the measurement. SQLite does nothing by itself."""
     engine = sa.create_engine(place.database_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        words = "VACUUM (ANALYZE)" if engine.dialect.name == "postgresql" else "ANALYZE"
-        connection.execute(sa.text(words))
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            connection.execute(sa.text("VACUUM (ANALYZE)"))
     engine.dispose()
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Dialect
 from jobboard.malformed import Malformed, shown
 from jobboard.states import AT_REST, ENDED, State
 
-VERSION: Final = "0004"
+VERSION: Final = "0005"
 """The newest migration. A test holds it against the folder `migrations/versions`."""
 
 VERSION_TABLE: Final = "countermand_version"

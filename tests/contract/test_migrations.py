@@ -26,6 +26,7 @@ from taskflow.persistence.backends.impl_sqlalchemy import SQLAlchemyBackend
 from jobboard import migrations, schema
 from jobboard.database import Database, create_engine, open_database
 from jobboard.errors import DatabaseTooNew
+from tests.growth.examiner import GROWING
 from tests.servers import PostgreSQL
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +114,14 @@ def test_taskflows_tables_have_the_indexes_that_taskflow_lacks(database_url):
         for table in ("flowdetails", "atomdetails"):
             indexed = [index["column_names"] for index in inspector.get_indexes(table)]
             assert ["parent_uuid"] in indexed
+
+
+def test_sqlite_is_told_the_size_of_every_index_of_what_grows(tmp_path):
+    with closing(open_database(f"sqlite:///{tmp_path}/new.db")) as database, database.read() as connection:
+        indexes = connection.execute(sa.text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'index'"))
+        made = {name for name, table in indexes if table in GROWING}
+        told = connection.execute(sa.text("SELECT idx FROM sqlite_stat1")).scalars()
+        assert set(told) == made
 
 
 # The tables in code against the migrations

@@ -58,7 +58,7 @@ _OF_DIALECT: Final = {
 
 
 def fill(database: Database, count: int = JOBS, waiting: int = WAITING) -> None:
-    """Fill an empty database, and let it gather its statistics."""
+    """Fill an empty database. PostgreSQL gathers statistics by itself; nobody asks SQLite to."""
     with database.write() as connection, _without_indexes(connection):
         words = _OF_DIALECT[database.dialect]
 
@@ -193,8 +193,10 @@ def _copy(connection: sa.Connection, table: str, rows: Iterable[tuple[str, str]]
 def _without_indexes(connection: sa.Connection) -> Iterator[None]:
     """To make an index of rows that are there takes a fraction of the time that it takes to keep one."""
     tables = ", ".join(f"'{table}'" for table in _TABLES)
+    sizes: list[Any] = []  # what SQLite believes them to hold, which it forgets with them
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA cache_size = -262144")
+        sizes = [tuple(row) for row in connection.exec_driver_sql("SELECT tbl, idx, stat FROM sqlite_stat1")]
         query = (
             f"SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> '' AND tbl_name IN ({tables})"
         )
@@ -211,6 +213,10 @@ def _without_indexes(connection: sa.Connection) -> Iterator[None]:
     yield
     for _name, definition in indexes:
         _execute(connection, definition)
+    if sizes:
+        connection.exec_driver_sql("DELETE FROM sqlite_stat1")
+        connection.exec_driver_sql("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", sizes)
+        connection.exec_driver_sql("ANALYZE sqlite_schema")  # reads them
 
 
 def _execute(connection: sa.Connection, statement: str) -> sa.CursorResult[Any]:
@@ -220,11 +226,10 @@ def _execute(connection: sa.Connection, statement: str) -> sa.CursorResult[Any]:
 
 
 def _analyze(database: Database) -> None:
+    if database.dialect == "sqlite":
+        return
     with database.engine.connect() as connection:
         driver: Any = connection.connection.dbapi_connection
-        if database.dialect == "sqlite":
-            driver.execute("ANALYZE")
-            return
         driver.autocommit = True
         with driver.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")  # as autovacuum leaves it

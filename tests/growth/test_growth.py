@@ -25,6 +25,7 @@ from jobboard.dispatch.base import Dispatch
 from jobboard.dispatch.opening import open_dispatch
 from jobboard.errors import NoSuchJob
 from jobboard.history import NewLine
+from jobboard.models import NewJob
 from jobboard.owner import Owner, new_owner
 from jobboard.schema import jobs
 from jobboard.states import CURRENT, UNDOING, State
@@ -32,7 +33,7 @@ from poster import Client
 from poster.cli.commands import COMMANDS
 from tests.growth import past
 from tests.growth.board_requests import BoardRequests
-from tests.growth.examiner import Findings, examined
+from tests.growth.examiner import MOST_ROWS, Findings, examined
 from tests.integration.commands import FLOWS, PosterHere
 from tests.integration.house import Gate, Hold, HoldOnce, House, Step, settings_for
 from tests.integration.test_every_board import address, end_session
@@ -309,6 +310,19 @@ def test_a_pass_costs_the_same_however_many_wait(on_board: House, small: House):
     assert many == few
     assert min(cost["statements"] for cost in few.values()) > 0
     assert sum(by_state.get(S.PENDING, 0) for by_state in on_board.records.count().values()) > 100_000
+    assert faults(findings) == []
+
+
+@pytest.mark.parametrize("new", [kind("sqlite"), kind("postgresql")])
+def test_who_claims_follows_the_board_in_a_new_database_too(new: str, request: pytest.FixtureRequest):
+    with furnished(request.getfixturevalue(f"{new}_url"), "sql") as house:
+        house.records.post([NewJob("works", {})] * 2 * MOST_ROWS, by="ann")
+        dispatch = open_dispatch(house.database, house.settings)
+        dispatch.open()
+        with examined(house.database) as findings:
+            claims = dispatch.claim(new_owner("one"), ["works", past.KNOWN], 8)
+        dispatch.close()
+    assert len(claims) == 8
     assert faults(findings) == []
 
 
