@@ -66,6 +66,5 @@ def _is_sqlite() -> bool:
 
 
 def _forget() -> None:
-    named = sa.bindparam("named", expanding=True)
-    known = sa.text("DELETE FROM sqlite_stat1 WHERE tbl IN :named").bindparams(named)
-    op.get_bind().execute(known, {"named": list(_SIZES)})
+    rows = [{"t": table} for table in _SIZES]
+    op.get_bind().execute(sa.text("DELETE FROM sqlite_stat1 WHERE tbl = :t"), rows)
