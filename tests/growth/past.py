@@ -216,7 +216,7 @@ def _without_indexes(connection: sa.Connection) -> Iterator[None]:
     if sizes:
         connection.exec_driver_sql("DELETE FROM sqlite_stat1")
         connection.exec_driver_sql("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", sizes)
-        connection.exec_driver_sql("ANALYZE sqlite_schema")  # reads them
+        connection.exec_driver_sql("ANALYZE sqlite_master")  # reads them
 
 
 def _execute(connection: sa.Connection, statement: str) -> sa.CursorResult[Any]:

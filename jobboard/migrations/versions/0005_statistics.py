@@ -42,7 +42,7 @@ _SIZES = {
     "flowdetails": {"sqlite_autoindex_flowdetails_1": "200000 1", "flowdetails_parent": "200000 1"},
     "atomdetails": {"sqlite_autoindex_atomdetails_1": "800000 1", "atomdetails_parent": "800000 4"},
 }
-_LOAD = "ANALYZE sqlite_schema"  # also makes the table, if there is none
+_LOAD = "ANALYZE sqlite_master"  # also makes the table, if there is none
 
 
 def upgrade() -> None:
