@@ -113,5 +113,6 @@ def test_an_idle_conductor_asks_its_board_at_most_twice_a_second(
     server: ZooKeeper | Redis | Etcd = request.getfixturevalue(board)
     with opened(sqlite_url, server) as house, idle(house, beaten):
         before = count(server)
-        took_s = beaten()
+        # Several beats: what goes with one may be counted at both ends.
+        took_s = sum(beaten() for _ in range(3))
         assert 0 < count(server) - before <= A_SECOND * took_s
