@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure Countermand, and other systems beside it.",
         allow_abbrev=False,
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes: two minutes, not twenty")
+    parser.add_argument("--quick", action="store_true", help="small sizes: two minutes, not an hour")
     parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument(
         "--out",

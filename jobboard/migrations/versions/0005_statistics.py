@@ -1,7 +1,7 @@
 """SQLite is told what a database looks like that has grown.
 
-Its planner knows sizes only where someone runs ANALYZE, which nobody does; without them it reads all jobs of a flow to
-find the next one. So it gets those of a database with a million jobs, as a table that ANALYZE would have filled.
+Its planner knows sizes only where someone runs ANALYZE, which nobody does; without them it reads, for one, all jobs that
+have ended to find the oldest. So it gets those of a database with a million jobs, in the table that ANALYZE would fill.
 PostgreSQL gathers them by itself.
 """
 
