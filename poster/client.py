@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from jobboard import history, removal
+from jobboard import history, removal, tokens
 from jobboard.address import MASK
 from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
@@ -26,6 +26,7 @@ from jobboard.records import Answer, Posted, Records
 from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
 from jobboard.states import CURRENT, ENDED, State
+from jobboard.tokens import Role, Token
 from poster.errors import InvalidJobs, Malformed, NoSuchFlowOrJob, WaitTimedOut
 from poster.patience import PATIENCE_S, patiently
 from poster.post_request import LONGEST_KEY, PostRequest, check_name, check_reason, new_job, stored_arguments
@@ -399,6 +400,21 @@ class Client:
         from poster.doctor import examine
 
         return examine(self)
+
+    # Who may use the HTTP API
+
+    def create_token(self, name: str, role: Role, expires_s: float | None = None) -> tuple[Token, str]:
+        """A new token, and its text, which is nowhere to be had again. Raises `InvalidRequest`."""
+        check_name("name", name)
+        return tokens.create(self.database, name, role, by=self.by, expires_s=expires_s)
+
+    def tokens(self) -> builtins.list[Token]:
+        """All tokens, the newest first, also those that open nothing any more."""
+        return tokens.list_tokens(self.database)
+
+    def revoke_token(self, token: str) -> Token:
+        """Let the token with this id open nothing any more. Raises `NoSuchToken`."""
+        return tokens.revoke(self.database, token)
 
     # Waiting
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flows.registry import FlowSpec
     from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, Task, TaskError
+    from jobboard.tokens import Token
     from poster.doctor import Report
     from poster.graph import Graph, Node
     from poster.stats import Stats
@@ -127,6 +128,19 @@ def stats_document(stats: Stats) -> Document:
         "oldest_waiting_since": moment(stats.oldest_waiting_since),
         "oldest_waiting_s": stats.oldest_waiting_s,
         "conductors": {"alive": stats.conductors, "slots": stats.slots, "busy": stats.busy},
+    }
+
+
+def token_document(token: Token) -> Document:
+    """An access token, without its secret, which nobody knows any more."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": str(token.role),
+        "created_at": moment(token.created_at),
+        "created_by": token.created_by,
+        "expires_at": moment(token.expires_at),
+        "revoked_at": moment(token.revoked_at),
     }
 
 

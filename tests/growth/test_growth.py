@@ -180,6 +180,7 @@ def test_commands(house: House, url: str):
         "stats": [[]],
         "conductors": [[]],
         "doctor": [[]],
+        "token": [["create", "--role", "read", "--name", "hall"], ["list"]],
         "completion": [["bash"]],
     }
     assert said.keys() == COMMANDS.keys()  # a new command is looked at, too
