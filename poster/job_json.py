@@ -1,12 +1,15 @@
 """What the poster gives out as JSON: jobs, lines of history, conductors, flows, graphs. Pure.
 
-Fields stand in the order of the documentation. Times are ISO 8601 in UTC, with microseconds and `Z`.
+Fields stand in the order of the documentation. Times are ISO 8601 in UTC, with microseconds and `Z`. The types say
+it to programs, too: the command line and the HTTP API give out the same.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, overload
+
+from typing_extensions import TypedDict  # as pydantic wants it where Python is older than 3.12
 
 if TYPE_CHECKING:
     from flows.registry import FlowSpec
@@ -16,9 +19,182 @@ if TYPE_CHECKING:
     from poster.graph import Graph, Node
     from poster.stats import Stats
 
-Document = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
+class ErrorDocument(TypedDict):
+    """What went wrong."""
+
+    task: str | None
+    type: str
+    message: str
+
+
+class NotRespondingDocument(TypedDict):
+    """A task goes on though its job is to stop."""
+
+    since: str
+    stack: str
+
+
+class TaskDocument(TypedDict):
+    """One step of the current attempt."""
+
+    name: str
+    state: str
+    progress: float
+    detail: JsonObject | None
+    started_at: str | None
+    finished_at: str | None
+    error: ErrorDocument | None
+    not_responding: NotRequired[NotRespondingDocument]
+
+
+class CancelDocument(TypedDict):
+    """The receipt of the current attempt's cancel."""
+
+    requested_at: str
+    by: str
+    reason: str | None
+    delivered_at: str | None
+    stopped_at: str | None
+    reverted: int
+    total: int
+
+
+class JobDocument(TypedDict):
+    """A job as read at one moment."""
+
+    id: str
+    flow: str
+    arguments: JsonObject
+    state: str
+    progress: float
+    attempt: int
+    priority: str
+    reason: str | None
+    error: ErrorDocument | None
+    key: str | None
+    posted_at: str
+    due_at: str
+    started_at: str | None
+    finished_at: str | None
+    conductor: str | None
+    cancel: CancelDocument | None
+    results: JsonObject | None
+    tasks: list[TaskDocument]
+
+
+class HistoryDocument(TypedDict):
+    """One thing that happened to a job."""
+
+    seq: int
+    at: str
+    attempt: int
+    kind: str
+    task: str | None
+    state: str | None
+    by: str | None
+    message: str | None
+    data: JsonObject | None
+
+
+class LogDocument(TypedDict):
+    """A line that a task or its conductor logged."""
+
+    seq: int
+    at: str
+    attempt: int
+    level: str | None
+    task: str | None
+    message: str | None
+    data: JsonObject | None
+
+
+class ConductorDocument(TypedDict):
+    """A conductor as it last reported."""
+
+    name: str
+    alive: bool
+    host: str
+    pid: int
+    owner: str
+    slots: int
+    jobs: list[str]
+    flows: list[str]
+    started_at: str
+    seen_at: str
+
+
+class FlowDocument(TypedDict):
+    """A flow. `parameters` is the JSON schema of its arguments; null for a limit means: as the settings say."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+    secrets: list[str]
+    timeout: float | None
+    max_retries: int | None
+    retry_interval: float | None
+    max_running: int | None
+    engine: str
+    on_failure: str
+
+
+class NodeDocument(TypedDict):
+    """A task or a retry controller. Only one whose state is known has a state."""
+
+    name: str
+    kind: Literal["task", "retry"]
+    state: NotRequired[str]
+    irreversible: bool
+
+
+class GraphDocument(TypedDict):
+    """The graph of a flow or job. An edge leads from a node to one that begins when the first has ended."""
+
+    name: str
+    nodes: list[NodeDocument]
+    edges: list[list[str]]
+
+
+class BusyDocument(TypedDict):
+    """Conductors that live, their slots, and how many of these are taken."""
+
+    alive: int
+    slots: int
+    busy: int
+
+
+class StatsDocument(TypedDict):
+    """Numbers over all jobs and conductors."""
+
+    total: int
+    states: dict[str, int]
+    flows: dict[str, dict[str, int]]
+    oldest_waiting_since: str | None
+    oldest_waiting_s: float | None
+    conductors: BusyDocument
+
+
+class TokenDocument(TypedDict):
+    """An access token, without its secret, which nobody knows any more."""
+
+    id: str
+    name: str
+    role: str
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+@overload
+def moment(value: datetime) -> str: ...
+@overload
+def moment(value: None) -> None: ...
+@overload
+def moment(value: datetime | None) -> str | None: ...
 def moment(value: datetime | None) -> str | None:
     """A moment in the one form that we write."""
     if value is None:
@@ -26,7 +202,7 @@ def moment(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def job_document(job: Job) -> Document:
+def job_document(job: Job) -> JobDocument:
     """A job."""
     return {
         "id": job.id,
@@ -50,7 +226,7 @@ def job_document(job: Job) -> Document:
     }
 
 
-def history_document(line: HistoryLine) -> Document:
+def history_document(line: HistoryLine) -> HistoryDocument:
     """A line of a job's history."""
     return {
         "seq": line.seq,
@@ -65,7 +241,7 @@ def history_document(line: HistoryLine) -> Document:
     }
 
 
-def log_document(line: HistoryLine) -> Document:
+def log_document(line: HistoryLine) -> LogDocument:
     """A line that a task or its conductor logged."""
     return {
         "seq": line.seq,
@@ -78,7 +254,7 @@ def log_document(line: HistoryLine) -> Document:
     }
 
 
-def conductor_document(row: ConductorRow) -> Document:
+def conductor_document(row: ConductorRow) -> ConductorDocument:
     """A conductor as it last reported."""
     return {
         "name": row.name,
@@ -94,7 +270,7 @@ def conductor_document(row: ConductorRow) -> Document:
     }
 
 
-def flow_document(spec: FlowSpec) -> Document:
+def flow_document(spec: FlowSpec) -> FlowDocument:
     """A flow. `parameters` is the JSON schema of its arguments; null for a limit means: as the settings say."""
     return {
         "name": spec.name,
@@ -110,7 +286,7 @@ def flow_document(spec: FlowSpec) -> Document:
     }
 
 
-def graph_document(graph: Graph) -> Document:
+def graph_document(graph: Graph) -> GraphDocument:
     """The graph of a flow or job. Only nodes whose state is known have one."""
     return {
         "name": graph.name,
@@ -119,7 +295,7 @@ def graph_document(graph: Graph) -> Document:
     }
 
 
-def stats_document(stats: Stats) -> Document:
+def stats_document(stats: Stats) -> StatsDocument:
     """Numbers over all jobs and conductors."""
     return {
         "total": stats.total,
@@ -131,7 +307,7 @@ def stats_document(stats: Stats) -> Document:
     }
 
 
-def token_document(token: Token) -> Document:
+def token_document(token: Token) -> TokenDocument:
     """An access token, without its secret, which nobody knows any more."""
     return {
         "id": token.id,
@@ -144,7 +320,7 @@ def token_document(token: Token) -> Document:
     }
 
 
-def report_document(report: Report) -> Document:
+def report_document(report: Report) -> JsonObject:
     """What `doctor` found."""
     return {
         "ok": report.ok,
@@ -157,37 +333,37 @@ def report_document(report: Report) -> Document:
     }
 
 
-def _task(task: Task) -> Document:
-    document = {
+def _task(task: Task) -> TaskDocument:
+    document: TaskDocument = {
         "name": task.name,
         "state": task.state,
         "progress": task.progress,
         "detail": task.detail,
-        "started_at": _again(task.started_at),
-        "finished_at": _again(task.finished_at),
+        "started_at": _again(task.started_at) if task.started_at else None,
+        "finished_at": _again(task.finished_at) if task.finished_at else None,
         "error": _error(task.error),
     }
-    if task.not_responding is None:
-        return document
-    return document | {
-        "not_responding": {"since": _again(task.not_responding.since), "stack": task.not_responding.stack}
-    }
+    if task.not_responding is not None:
+        since, stack = _again(task.not_responding.since), task.not_responding.stack
+        document["not_responding"] = {"since": since, "stack": stack}
+    return document
 
 
-def _node(node: Node) -> Document:
-    state = {} if node.state is None else {"state": node.state}
-    return {"name": node.name, "kind": node.kind, **state, "irreversible": node.irreversible}
+def _node(node: Node) -> NodeDocument:
+    if node.state is None:
+        return {"name": node.name, "kind": node.kind, "irreversible": node.irreversible}
+    return {"name": node.name, "kind": node.kind, "state": node.state, "irreversible": node.irreversible}
 
 
-def _again(text: str | None) -> str | None:
-    return moment(datetime.fromisoformat(text)) if text else None
+def _again(text: str) -> str:
+    return moment(datetime.fromisoformat(text))
 
 
-def _error(error: TaskError | None) -> Document | None:
+def _error(error: TaskError | None) -> ErrorDocument | None:
     return {"task": error.task, "type": error.type, "message": error.message} if error else None
 
 
-def _cancel(cancel: Cancel | None) -> Document | None:
+def _cancel(cancel: Cancel | None) -> CancelDocument | None:
     if cancel is None:
         return None
     return {
