@@ -13,8 +13,10 @@ from typing_extensions import TypedDict  # as pydantic wants it where Python is 
 
 if TYPE_CHECKING:
     from flows.registry import FlowSpec
+    from jobboard.errors import JobboardError
     from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, Task, TaskError
     from jobboard.tokens import Token
+    from poster.cancel_plan import CancelPlan
     from poster.doctor import Report
     from poster.graph import Graph, Node
     from poster.stats import Stats
@@ -177,6 +179,27 @@ class StatsDocument(TypedDict):
     conductors: BusyDocument
 
 
+class PlanDocument(TypedDict):
+    """What a cancel now would do: tasks, in the order of their reverts."""
+
+    id: str
+    ok: bool
+    state: str
+    error: str | None
+    reverted: list[str]
+    irreversible: list[str]
+    not_started: list[str]
+
+
+class AnswerDocument(TypedDict):
+    """What became of a request about one of many jobs."""
+
+    id: str
+    ok: bool
+    state: str | None
+    error: str | None
+
+
 class TokenDocument(TypedDict):
     """An access token, without its secret, which nobody knows any more."""
 
@@ -222,7 +245,7 @@ def job_document(job: Job) -> JobDocument:
         "conductor": job.conductor,
         "cancel": _cancel(job.cancel),
         "results": job.results,
-        "tasks": [_task(task) for task in job.tasks],
+        "tasks": [task_document(task) for task in job.tasks],
     }
 
 
@@ -307,6 +330,26 @@ def stats_document(stats: Stats) -> StatsDocument:
     }
 
 
+def plan_document(plan: CancelPlan) -> PlanDocument:
+    """What a cancel would do."""
+    return {
+        "id": plan.job,
+        "ok": True,
+        "state": str(plan.state),
+        "error": None,
+        "reverted": list(plan.reverted),
+        "irreversible": list(plan.irreversible),
+        "not_started": list(plan.not_started),
+    }
+
+
+def answer_document(job: str, answer: Job | JobboardError) -> AnswerDocument:
+    """What became of one of many requests."""
+    if isinstance(answer, Exception):
+        return {"id": job, "ok": False, "state": getattr(answer, "state", None), "error": str(answer)}
+    return {"id": job, "ok": True, "state": str(answer.state), "error": None}
+
+
 def token_document(token: Token) -> TokenDocument:
     """An access token, without its secret, which nobody knows any more."""
     return {
@@ -333,7 +376,8 @@ def report_document(report: Report) -> JsonObject:
     }
 
 
-def _task(task: Task) -> TaskDocument:
+def task_document(task: Task) -> TaskDocument:
+    """A step of a job."""
     document: TaskDocument = {
         "name": task.name,
         "state": task.state,

@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, LazyCommand | LazyGroup]] = {
     "stats": LazyCommand("stats:stats", "Count jobs by state and flow."),
     "conductors": LazyCommand("conductors:conductors", "Show the conductors and what they run."),
     "doctor": LazyCommand("doctor:doctor", "Check settings, flows, database, board, conductors, tasks."),
+    "serve": LazyCommand("serve:serve", "Serve the HTTP API and the page."),
     "token": LazyGroup(
         {
             "create": LazyCommand("token:create", "Make an access token and print it, this once."),
