@@ -30,7 +30,9 @@ class Position:
         if not _FORM.fullmatch(text):
             raise ValueError("wants the id of an event, as the stream gave it")
         last, *ranges = text.split(",")
-        missing = tuple(range(int(start), int(end) + 1) for start, _, end in (one.partition("-") for one in ranges))
+        missing = tuple(
+            range(int(start), int(end) + 1) for start, _, end in (one.partition("-") for one in ranges)
+        )
         bounds = [number for one in missing for number in (one.start, one.stop)]
         if bounds != sorted(set(bounds)) or max([int(last), *bounds]) > _LARGEST or len(missing) > _MOST:
             raise ValueError("wants the id of an event, as the stream gave it")

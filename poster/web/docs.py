@@ -12,9 +12,7 @@ from poster.web.gate.refusal import refusal
 router: Final = APIRouter(include_in_schema=False)
 
 _ASSETS: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
-_OURS: Final = {
-    "start.js": 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null})'
-}
+_OURS: Final = {"start.js": 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#api", deepLinking: true})'}
 _PAGE: Final = """\
 <!doctype html>
 <html lang="en">

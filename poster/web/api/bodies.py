@@ -82,7 +82,9 @@ class RetryBody(_Body):
 class Filter(_Body):
     """All jobs that are like this when it is asked for."""
 
-    state: Annotated[State | list[State] | None, Field(description="One, or several. Null: all that it may be.")] = None
+    state: Annotated[
+        State | list[State] | None, Field(description="One, or several. Null: all that it may be.")
+    ] = None
     flow: Annotated[str | None, Field(min_length=1, max_length=255)] = None
 
     def states(self, otherwise: tuple[State, ...]) -> tuple[State, ...]:

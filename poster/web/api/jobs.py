@@ -44,8 +44,8 @@ class JobsDocument(TypedDict):
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=JobDocument,
-    responses={200: {"model": JobDocument, "description": "The key gave back a job that has not ended"}}
-    | problems(404, 409, body=True),
+    responses=problems(404, 409, body=True)
+    | {200: {"model": JobDocument, "description": "The key gave back a job that has not ended"}},
 )
 def post_job(client: Asking, new: NewJob) -> Response:
     """Post a job.
@@ -117,12 +117,12 @@ def show_job(client: Asking, job: JobId) -> Response:
     "/{job}",
     status_code=_ACCEPTED,
     response_model=JobDocument,
-    responses={204: {"description": "It is gone"}} | problems(404, 409, 422),
+    responses=problems(404, 409, 422) | {204: {"description": "It is gone"}},
 )
 def delete_job(
     client: Asking,
     job: JobId,
-    force: Annotated[bool, Query(description="Also one whose revert failed. Wants a reason.")] = False,  # noqa: FBT002
+    force: Annotated[bool, Query(description="Also one whose revert failed. Wants a reason.")] = False,
     reason: Annotated[str | None, Query(max_length=LONGEST_REASON), NoneIfEmpty] = None,
 ) -> Response:
     """Remove a job with its history.

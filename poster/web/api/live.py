@@ -55,7 +55,7 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
-                "example": "event: open\ndata: {\"at\":\"2025-01-31T12:00:00.000000Z\"}\nid: 4711\n\n",
+                "example": 'event: open\ndata: {"at":"2025-01-31T12:00:00.000000Z"}\nid: 4711\n\n',
             }
         },
     }
@@ -67,7 +67,9 @@ Kinds = Annotated[list[str] | None, Query(description=f"Only these, of {', '.joi
 After = Annotated[
     str | None, Query(description="The id of an event: begin after it. 0 is before all.", max_length=2000)
 ]
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="The same; it counts, if both are given.")]
+LastEventId = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="The same; it counts, if both are given.")
+]
 
 
 class EventStream(StreamingResponse):
@@ -110,8 +112,16 @@ async def _encoded(events: AsyncIterator[list[Event]]) -> AsyncIterator[bytes]:
                 yield b"".join(event.sent for event in some)
 
 
-@router.get("/api/events", response_class=EventStream, status_code=200, responses=_STREAM | problems(422, 429), description=_TOLD)
-async def all_events(request: Request, after: After = None, kind: Kinds = None, last: LastEventId = None) -> Response:
+@router.get(
+    "/api/events",
+    response_class=EventStream,
+    status_code=200,
+    responses=_STREAM | problems(422, 429),
+    description=_TOLD,
+)
+async def all_events(
+    request: Request, after: After = None, kind: Kinds = None, last: LastEventId = None
+) -> Response:
     """What happens to all jobs."""
     return EventStream(*await _opened(request, None, last or after, kind))
 

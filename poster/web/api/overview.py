@@ -1,17 +1,28 @@
-"""`/api/stats` and `/api/conductors`."""
+"""`/api/stats`, `/api/conductors` and `/api/me`."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from typing_extensions import TypedDict
 
 from poster.job_json import ConductorDocument, StatsDocument, conductor_document, stats_document
 from poster.web.answer import Json
 from poster.web.api.asking import Asking
 from poster.web.api.declared import problems
+from poster.web.gate.gate import WHO
+from poster.web.gate.who import Who
 
 router: Final = APIRouter(prefix="/api", tags=["overview"], default_response_class=Json)
+
+
+class WhoDocument(TypedDict):
+    """Who asks. `token` is the id of theirs; null if they need none."""
+
+    name: str
+    role: Literal["read", "post", "admin"]
+    token: str | None
 
 
 @router.get("/stats", response_model=StatsDocument, responses=problems())
@@ -24,3 +35,10 @@ def stats(client: Asking) -> Response:
 def conductors(client: Asking) -> Response:
     """Conductors that are there, or were in the last day, by name."""
     return Json([conductor_document(row) for row in client.conductors()])
+
+
+@router.get("/me", response_model=WhoDocument, responses=problems())
+def me(request: Request) -> Response:
+    """Who asks, and what they may."""
+    who: Who = getattr(request.state, WHO)
+    return Json({"name": who.name, "role": str(who.role), "token": who.token})

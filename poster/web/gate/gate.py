@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
 from starlette.websockets import WebSocket
 
 from poster.web.answer import answer
@@ -73,18 +75,20 @@ class Gate:
         headers = Headers(scope=scope)
         if not is_meant_for(headers, self._hosts):
             host = headers.get("host", "")
-            raise refusal(403, f"this server is not called {host!r}: `poster serve --allowed-host` gives it a name")
+            raise refusal(
+                403, f"this server is not called {host!r}: `poster serve --allowed-host` gives it a name"
+            )
         needed = _needed(scope)
-        if needed is permissions.PUBLIC:
-            return None
         credentials = Credentials.of(headers)
-        who = await self._doorkeeper.who(credentials)
-        if who.role < needed:
-            raise refusal(403, f"wants a token of role {needed}, {who.name}'s is of role {who.role}")
         changes = scope["type"] == "websocket" or scope["method"] in _CHANGES
         by_cookie = credentials is not None and credentials.by_cookie
         if changes and not is_from_our_page(headers, sure=by_cookie):
             raise refusal(403, "this request comes from a page that is not ours")
+        if needed is permissions.PUBLIC:
+            return None
+        who = await self._doorkeeper.who(credentials)
+        if who.role < needed:
+            raise refusal(403, f"wants a token of role {needed}, {who.name}'s is of role {who.role}")
         return who
 
 
@@ -102,11 +106,18 @@ def _needed(scope: Scope) -> Role | None:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Refusal) -> None:
     LOG.info("%s %s refused: %s", scope.get("method", "WEBSOCKET"), scope["path"], refused)
-    response = answer(refused.problem, refused.headers)
+    response: Response = answer(refused.problem, refused.headers)
+    if refused.problem.status == 401 and "text/html" in Headers(scope=scope).get("accept", ""):
+        response = RedirectResponse(f"/login?next={quote(_place(scope), safe='')}", 303)
     if scope["type"] == "http":
         await response(scope, receive, send)
     else:
         await WebSocket(scope, receive, send).send_denial_response(response)
+
+
+def _place(scope: Scope) -> str:
+    query = scope["query_string"].decode("latin-1")
+    return f"{scope['path']}?{query}" if query else str(scope["path"])
 
 
 def _with_headers(send: Send) -> Send:

@@ -36,12 +36,22 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Role | None]]] = {
     "/api/ws": {"WEBSOCKET": READ},
     "/api/stats": {"GET": READ},
     "/api/conductors": {"GET": READ},
+    "/api/me": {"GET": READ},
     "/api/openapi.json": {"GET": READ},
     "/metrics": {"GET": READ},
     "/healthz": {"GET": PUBLIC},
     "/readyz": {"GET": PUBLIC},
     "/docs": {"GET": READ},
     "/docs/{file}": {"GET": PUBLIC},
+    "/": {"GET": READ},
+    "/jobs/{job}": {"GET": READ},
+    "/post": {"GET": READ},
+    "/post/{name}": {"GET": READ},
+    "/conductors": {"GET": READ},
+    "/statistics": {"GET": READ},
+    "/login": {"GET": PUBLIC, "POST": PUBLIC},
+    "/logout": {"POST": PUBLIC},
+    "/static/{file}": {"GET": PUBLIC},
 }
 """By path and method; of paths that fit, the first counts."""
 

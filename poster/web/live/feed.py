@@ -179,12 +179,13 @@ class Feed:
         if watched == [] or now < self._progress_at + _PROGRESS_S:
             return
         self._progress_at = now
-        before, self._progress = self._progress, {one.job: one for one in progress.read(self._client.database, watched)}
+        before = self._progress
+        self._progress = {one.job: one for one in progress.read(self._client.database, watched)}
         yield from (of_progress(one) for one in self._progress.values() if before.get(one.job) != one)
         left = [job for job in before if job not in self._progress]
         yield from (of_removal(job) for job in progress.gone(self._client.database, left))
 
     def _hand_over(self, events: Sequence[Event]) -> None:
-        assert self._loop is not None, "started"  # noqa: S101
+        assert self._loop is not None and self._position is not None, "it has begun"  # noqa: S101, PT018
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._spread, events, self._position)

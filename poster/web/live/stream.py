@@ -39,8 +39,8 @@ async def stream(
     subscription = feed.listen(job, kinds, start)
     try:
         # In the same turn of the loop: what is spread later comes by the subscription, and nothing else does.
-        async for events in _missed(database, job, start, feed.position):
-            yield [event for event in events if event.kind in kinds]
+        async for missed in _missed(database, job, start, feed.position):
+            yield [event for event in missed if event.kind in kinds]
         while (events := await subscription.next(heartbeat_s)) is not None:
             if events:
                 yield events
@@ -52,7 +52,9 @@ async def stream(
         feed.leave(subscription)
 
 
-async def _missed(database: Database, job: str | None, start: Position, now: Position) -> AsyncIterator[list[Event]]:
+async def _missed(
+    database: Database, job: str | None, start: Position, now: Position
+) -> AsyncIterator[list[Event]]:
     """What a reader at `now` has had, and one at `start` has not; in pages."""
     read = told = start
     while read != now:

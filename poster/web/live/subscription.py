@@ -43,7 +43,7 @@ class Subscription:
         return event.kind in self.kinds and not (event.line is not None and self._start.has_had(event.line))
 
     async def next(self, patience_s: float) -> list[Event] | None:
-        """What came since the last call: none after `patience_s`; None at the end, of which there is no way back."""
+        """What came since the last call: none after `patience_s`; None at the end."""
         try:
             async with asyncio.timeout(patience_s):
                 await self._ready.wait()
