@@ -46,6 +46,7 @@ def create_app(client: Client, *, token_needed: bool, hosts: Collection[str] = (
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: str(route.name),
         lifespan=_lifespan,
     )
     app.state.client = client
@@ -61,7 +62,7 @@ def create_app(client: Client, *, token_needed: bool, hosts: Collection[str] = (
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    described(app)
+    described(app, client.registry)
     return app
 
 

@@ -22,7 +22,12 @@ def post(served, house):
 
 def test_other_than_json_is_refused(post):
     good = b'{"flow": "f"}'
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml"):
+    for kind in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+    ):
         answered = post(good, {"content-type": kind})
         assert answered.status_code == 415
         assert kind.partition(";")[0] in answered.json()["detail"]
@@ -30,19 +35,22 @@ def test_other_than_json_is_refused(post):
     assert post(good, {"content-type": "Application/JSON; charset=utf-8"}).status_code == 201
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    (b"{", "not JSON"),
-    (b'{"flow": "f"} x', "not JSON"),
-    (b'{"flow": "f", "flow": "g"}', "given twice"),
-    (b'{"flow": "f", "delay": NaN}', "NaN is not JSON"),
-    (b'{"flow": "f", "delay": 1e999}', "too large"),
-    (b'{"flow": "\xff"}', "not UTF-8"),
-    (b'{"flow": "f", "arguments": ' + b"[" * 100_000, "too deeply"),
-    (b'{"flow": "f", "max_retries": ' + b"9" * 5000 + b"}", "not usable JSON"),
-    (b"[]", "valid dictionary"),
-    (b"null", "valid dictionary"),
-    (b'"f"', "valid dictionary"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"{", "not JSON"),
+        (b'{"flow": "f"} x', "not JSON"),
+        (b'{"flow": "f", "flow": "g"}', "given twice"),
+        (b'{"flow": "f", "delay": NaN}', "NaN is not JSON"),
+        (b'{"flow": "f", "delay": 1e999}', "too large"),
+        (b'{"flow": "\xff"}', "not UTF-8"),
+        (b'{"flow": "f", "arguments": ' + b"[" * 100_000, "too deeply"),
+        (b'{"flow": "f", "max_retries": ' + b"9" * 5000 + b"}", "not usable JSON"),
+        (b"[]", "valid dictionary"),
+        (b"null", "valid dictionary"),
+        (b'"f"', "valid dictionary"),
+    ],
+)
 def test_what_is_no_usable_json_is_said(post, text, said):
     answered = post(text)
     assert answered.status_code == 422

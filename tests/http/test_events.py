@@ -62,7 +62,11 @@ def test_all_that_happens_is_told_in_its_order(served, simple, house):
     stored = [event for event in found if event.event in STORED]
     assert lines_of(found) == all_lines(house, job)
     assert {event.data["job"] for event in found} == {job}
-    assert [event.data["state"] for event in stored if event.event == "state"] == ["pending", "running", "completed"]
+    assert [event.data["state"] for event in stored if event.event == "state"] == [
+        "pending",
+        "running",
+        "completed",
+    ]
     assert [(event.data["task"], event.data["state"]) for event in stored if event.event == "task"] == [
         ("a", "running"),
         ("a", "success"),
@@ -141,7 +145,9 @@ def test_the_receipt_of_a_cancel_is_told(served, house):
         found = until_state(told, "cancelled")
     states = [event.data["state"] for event in found if event.event == "state"]
     assert states == ["running", "cancelling", "cancelled"]
-    assert "a reverted" in [f"{event.data['task']} {event.data['state']}" for event in found if event.event == "task"]
+    assert "a reverted" in [
+        f"{event.data['task']} {event.data['state']}" for event in found if event.event == "task"
+    ]
 
 
 def test_that_a_job_is_gone_is_told(served, house):
@@ -309,15 +315,19 @@ def test_a_websocket_tells_the_same(served, simple, house):
         assert json.loads(websocket.recv(20))["data"]["state"] == "completed"
 
 
-@pytest.mark.parametrize(("path", "headers", "status"), [
-    ("/api/ws?job=" + "0" * 26, {}, 404),
-    ("/api/ws?job=%00", {}, 404),
-    ("/api/ws?after=x", {}, 422),
-    ("/api/ws", {"Origin": "http://evil.example"}, 403),
-    ("/api/ws", {"Authorization": "Bearer x"}, 401),
-    ("/api/nothing", {}, 404),
-    ("/api/jobs", {}, 405),
-], ids=str)
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/ws?job=" + "0" * 26, {}, 404),
+        ("/api/ws?job=%00", {}, 404),
+        ("/api/ws?after=x", {}, 422),
+        ("/api/ws", {"Origin": "http://evil.example"}, 403),
+        ("/api/ws", {"Authorization": "Bearer x"}, 401),
+        ("/api/nothing", {}, 404),
+        ("/api/jobs", {}, 405),
+    ],
+    ids=str,
+)
 def test_a_websocket_that_is_refused(served, path, headers, status):
     with pytest.raises(InvalidStatus) as refused, socket_of(served, path, **headers):
         pass

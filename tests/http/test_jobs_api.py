@@ -227,12 +227,19 @@ def test_many_by_a_filter(served, simple, house):
     retry = served.http.post("/api/jobs/retry", json={"filter": {}})
     assert [one["id"] for one in retry.json()] == of_f
     assert served.http.post("/api/jobs/cancel", json={"filter": {"state": "pending"}}).json()[-1]["id"] == of_g
-    for wrong in ({}, {"ids": [of_g], "filter": {}}, {"ids": []}, {"filter": {"state": "lost"}}, {"filter": {"x": 1}}):
+    for wrong in (
+        {},
+        {"ids": [of_g], "filter": {}},
+        {"ids": []},
+        {"filter": {"state": "lost"}},
+        {"filter": {"x": 1}},
+    ):
         detail(served.http.post("/api/jobs/cancel", json=wrong), 422)
 
 
 def test_history_and_logs_in_pages(served, house):
     logging.getLogger("tests").setLevel(logging.INFO)
+
     def talks(_task):
         for number in range(3):
             logging.getLogger("tests.talk").info("line %d", number)
