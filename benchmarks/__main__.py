@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import cancels, growth, memory, posting, scaling, side_by_side, start_up
+from benchmarks import cancels, growth, memory, posting, scaling, serving, side_by_side, start_up
 from benchmarks.conditions import Conditions, conditions
 from benchmarks.figure import Figure, Reading, collected, short
 from benchmarks.lab import Lab
@@ -29,7 +29,7 @@ from benchmarks.systems import SYSTEMS, System
 from benchmarks.targets import Row, held, targets
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PARTS: Final = ("systems", "conductors", "post", "cancel", "memory", "commands", "growth")
+PARTS: Final = ("systems", "conductors", "post", "cancel", "memory", "http", "commands", "growth")
 _FAILED: Final = 1
 
 
@@ -109,6 +109,9 @@ def _readings(part: str, lab: Lab, sizes: Sizes, systems: Sequence[System]) -> I
             yield from cancels.measure(lab, sizes, own)
         case "memory":
             yield from memory.measure(lab, sizes, (shared or own)[0])
+        case "http":
+            for system in own:
+                yield from serving.measure(lab, sizes, system)
         case "commands":
             yield from start_up.measure_help(sizes)
         case "growth":

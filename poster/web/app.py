@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from anyio import to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -30,6 +31,7 @@ from poster.web.problems import FieldError, problem, problem_of
 
 LOG = logging.getLogger(__name__)
 
+_REQUESTS_AT_ONCE: Final = 10  # in threads: as many as the pool has connections
 _ROOM_BESIDE_ARGUMENTS: Final = 100_000  # bytes of a body
 _ROUTERS: Final = (flows, jobs, one_job, live, overview, health, docs, login)
 
@@ -68,6 +70,7 @@ def create_app(client: Client, *, token_needed: bool, hosts: Collection[str] = (
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = _REQUESTS_AT_ONCE
     feed: Feed = app.state.feed
     feed.start()
     yield
