@@ -115,8 +115,10 @@ TOOLS = (
     Tool("Java", ("java",), apt="default-jre-headless", brew="openjdk"),
     Tool("Redis", ("redis-server",), apt="redis-server", brew="redis"),
     Tool("etcd", ("etcd",), apt="etcd-server", brew="etcd"),
+    Tool("curl", ("curl",), apt="curl", brew="curl"),
+    Tool("jq", ("jq",), apt="jq", brew="jq"),
 )
-BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name != "etcd")
+BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq"))
 
 
 class SetupError(Exception):

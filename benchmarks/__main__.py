@@ -97,21 +97,20 @@ def _why_not(system: System, sizes: Sizes) -> str:
 def _readings(part: str, lab: Lab, sizes: Sizes, systems: Sequence[System]) -> Iterator[Reading]:
     own = [system for system in systems if system.key in ("countermand-postgresql", "countermand-sqlite")]
     shared = [system for system in own if system.database == "postgresql"]
+    one_by_one = {"conductors": (scaling.measure, shared), "http": (serving.measure, own)}
     match part:
         case "systems":
             yield from side_by_side.measure(lab, sizes, systems)
-        case "conductors":
-            for system in shared:
-                yield from scaling.measure(lab, sizes, system)
+        case "conductors" | "http":
+            measure_one, systems = one_by_one[part]
+            for system in systems:
+                yield from measure_one(lab, sizes, system)
         case "post":
             yield from posting.measure(lab, sizes, own)
         case "cancel":
             yield from cancels.measure(lab, sizes, own)
         case "memory":
             yield from memory.measure(lab, sizes, (shared or own)[0])
-        case "http":
-            for system in own:
-                yield from serving.measure(lab, sizes, system)
         case "commands":
             yield from start_up.measure_help(sizes)
         case "growth":

@@ -11,6 +11,13 @@ import pytest
 from poster.web.gate import body as bodies
 
 JSON = {"content-type": "application/json"}
+BEGUN = b"".join(
+    line + b"\r\n"
+    for line in (
+        *(b"POST /api/jobs HTTP/1.1", b"Host: localhost"),
+        *(b"Content-Type: application/json", b"Content-Length: 9", b""),
+    )
+)
 
 
 @pytest.fixture
@@ -82,8 +89,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(served, monkeypatch):
     monkeypatch.setattr(bodies, "LONGEST_WAIT_S", 0.2)
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port), 20) as slow:
-        head = "POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        slow.sendall(head.encode())
+        slow.sendall(BEGUN)
         assert b"408" in slow.recv(4096)
 
 
@@ -98,7 +104,6 @@ def test_who_leaves_in_the_middle_does_no_harm(served, house, caplog):
     house.flow(lambda: [house.step("a")])
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port), 20) as gone:
-        head = "POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        gone.sendall(head.encode())
+        gone.sendall(BEGUN)
     assert served.post()
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
