@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import itertools
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -190,16 +191,26 @@ class Records:
         None if it is gone. With `force` one whose revert failed goes too, and one whose record is malformed.
         Raises `NoSuchJob`, `Refused`.
         """
-        return self._request(job, by, requests.delete(by, reason, force=force), forced=force)
+        noted = functools.partial(removal.note, by=by, reason=reason)
+        return self._request(job, by, requests.delete(by, reason, force=force), forced=force, note=noted)
 
     @property
     def _on_board(self) -> bool:
         return self._board is not None
 
-    def _request(self, job: str, by: str, request: Request, *, forced: bool = False) -> Job | None:
+    def _request(
+        self,
+        job: str,
+        by: str,
+        request: Request,
+        *,
+        forced: bool = False,
+        note: Callable[[sa.Connection, str, datetime], None] = lambda *_: None,
+    ) -> Job | None:
         """Ask `request` what to do with a job's record, and do it. The job as it then is; None if it is gone.
 
-        A malformed record is `forced` out, whatever was asked; else `MalformedRecord`.
+        A malformed record is `forced` out, whatever was asked; else `MalformedRecord`. `note` writes down what
+        outlives the job.
         """
         while True:
             with self._database.write() as connection:
@@ -207,6 +218,7 @@ class Records:
                 if row is None:
                     raise NoSuchJob(job)
                 if forced and faults_of(jobs, row):
+                    note(connection, job, self._database.now())
                     removal.remove(connection, [job])
                     return None
                 check(row)
@@ -223,6 +235,7 @@ class Records:
                 if after is None:
                     continue  # another request or the conductor was faster: decide anew
                 self._follow(connection, [(row, after)], now, by, change)
+                note(connection, job, now)
                 if isinstance(change.decision, Remove):
                     removal.remove(connection, [job])
                     return None
@@ -323,8 +336,8 @@ class Records:
         """One job. Raises `NoSuchJob`."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().first()
-        if row is None:
-            raise NoSuchJob(job)
+            if row is None:
+                raise _not_there(connection, job)
         return to_job(row)
 
     def get_many(self, ids: Sequence[str]) -> list[Job]:
@@ -356,8 +369,8 @@ class Records:
         ids = sa.select(jobs.c.id).where(jobs.c.id.between(wanted, wanted.ljust(ID_LENGTH, "z")))
         with self._database.read() as connection:
             found = list(connection.execute(ids.order_by(jobs.c.id).limit(_SHOWN_OF_AMBIGUOUS)).scalars())
-        if not found:
-            raise NoSuchJob(prefix)
+            if not found:
+                raise _not_there(connection, wanted)
         if len(found) > 1 and wanted not in found:
             raise AmbiguousJob(prefix, found)
         return str(wanted if wanted in found else found[0])
@@ -632,6 +645,12 @@ def _answer(job: str, change: Change | None, after: Answer | None) -> Answer:
     if isinstance(after, Job) and change is not None and isinstance(change.decision, Refuse):
         return Refused(job, after.state, change.decision.why)
     return after
+
+
+def _not_there(connection: sa.Connection, job: str) -> NoSuchJob:
+    """That there is no such job; who had it deleted, if someone had."""
+    told = removal.told_of(connection, job)
+    return NoSuchJob(job, told) if told else NoSuchJob(job)
 
 
 def _there_still(job: Job | None) -> Job:

@@ -460,7 +460,7 @@ class Client:
 
     # Who may use the HTTP API
 
-    def create_token(self, name: str, role: Role, expires_s: float | None = None) -> tuple[Token, str]:
+    def create_token(self, name: str | None, role: Role, expires_s: float | None = None) -> tuple[Token, str]:
         """A new token, and its text, which is nowhere to be had again. Raises `InvalidRequest`."""
         check_name("name", name)
         return tokens.create(self.database, name, role, by=self.by, expires_s=expires_s)

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     help="What is logged, to standard error.",
 )
 def serve(host: str, port: int, require_token: bool, hosts: tuple[str, ...], log_level: str) -> int:  # noqa: FBT001, RUF100 - click's
-    """Serve the HTTP API and the page, until Ctrl-C or SIGTERM.
+    """Serve the HTTP API and the page.
 
-    On an address of this machine only (127.0.0.1, ::1, localhost) whoever can reach it may do everything. On any
+    Until Ctrl-C or SIGTERM. On an address of this machine only (127.0.0.1, ::1, localhost) whoever can reach it may do everything. On any
     other, and with --require-token, a token is needed: `poster token create` makes one.
 
     The address is printed on standard output once it listens. The API is described at /docs.
@@ -83,7 +83,7 @@ def _check_tokens(client: Client, host: str) -> None:
     if not any(token.is_valid(now) for token in client.tokens()):
         raise click.UsageError(
             f"{host} can be reached by others, and there is no token to know them by: "
-            "make one with `poster token create NAME --role admin`"
+            "make one with `poster token create --role admin`"
         )
 
 

@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from jobboard.states import State
 from poster.durations import LONGEST_S
@@ -85,8 +86,8 @@ class CancelBody(_Body):
     reason: Reason | None = None
 
 
-_NOT: Final = {"const": False}
-_NO_ARGUMENTS: Final = {"anyOf": [{"type": "null"}, {"maxProperties": 0}]}
+_NOT: Final[JsonDict] = {"const": False}
+_NO_ARGUMENTS: Final[JsonDict] = {"anyOf": [{"type": "null"}, {"maxProperties": 0}]}
 
 
 class RetryBody(_Body):
@@ -142,7 +143,7 @@ class Filter(_Body):
         return (self.state,) if isinstance(self.state, State) else tuple(self.state) or otherwise
 
 
-_NONE: Final = {"type": "null"}
+_NONE: Final[JsonDict] = {"type": "null"}
 
 
 class Many(_Body):
