@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def serve(host: str, port: int, require_token: bool, hosts: tuple[str, ...], log_level: str) -> int:  # noqa: FBT001, RUF100 - click's
     """Serve the HTTP API and the page.
 
-    Until Ctrl-C or SIGTERM. On an address of this machine only (127.0.0.1, ::1, localhost) whoever can reach it may do everything. On any
-    other, and with --require-token, a token is needed: `poster token create` makes one.
+    Until Ctrl-C or SIGTERM. On an address of this machine only (127.0.0.1, ::1, localhost) whoever can reach it
+    may do everything. On any other, and with --require-token, a token is needed: `poster token create` makes one.
 
     The address is printed on standard output once it listens. The API is described at /docs.
 
