@@ -35,6 +35,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Role | None]]] = {
     "/api/events": {"GET": READ},
     "/api/ws": {"WEBSOCKET": READ},
     "/api/stats": {"GET": READ},
+    "/api/stats/day": {"GET": READ},
     "/api/conductors": {"GET": READ},
     "/api/me": {"GET": READ},
     "/api/openapi.json": {"GET": READ},
