@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import signal
 import sys
 import threading
 from concurrent import futures
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import click
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from conductor.service import Conductor
     from jobboard.database import Database
     from jobboard.settings import Settings
+
+LOG = logging.getLogger(__name__)
 
 WRONG_SETTINGS: Final = 2  # a setting has no usable value, or flows cannot be loaded
 SECOND_SIGNAL: Final = 130  # ended at once, jobs are left for others to go on with
@@ -48,7 +51,22 @@ def main() -> None:
     show_default=True,
     help="What is logged, to standard error.",
 )
-def run(slots: int, name: str | None, burst: bool, grace: str, log_level: str, **flags: str | None) -> None:  # noqa: FBT001, RUF100 - click's
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How it is logged; json: an object a line.",
+)
+def run(
+    slots: int,
+    name: str | None,
+    burst: bool,  # noqa: FBT001, RUF100 - click's
+    grace: str,
+    log_level: str,
+    log_format: Literal["text", "json"],
+    **flags: str | None,
+) -> None:
     """Claim jobs and run them until SIGTERM or Ctrl-C.
 
     The first signal claims nothing more, lets running tasks end within the grace time, and hands the jobs back;
@@ -63,7 +81,7 @@ def run(slots: int, name: str | None, burst: bool, grace: str, log_level: str, *
     from conductor.job_log import set_up_logging
     from conductor.task_output import tasks_output_logged
 
-    set_up_logging(log_level)
+    set_up_logging(log_level, log_format)
     stop = Stop()
     settings, grace_s = _read(grace, flags)
     # In a thread: a signal's handler must not wait for a lock that the code it interrupts holds.
@@ -175,7 +193,7 @@ def _run(stop: Stop, conductor: Conductor, *, burst: bool) -> None:
 
 
 def _wait(stop: Stop, error: Exception) -> None:
-    click.echo(f"conductor: waiting for {error}", err=True)
+    LOG.warning("waiting for %s", error)
     stop.asked.wait(_RETRY_S)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from taskflow.conductors import base
 
 from conductor.herald import Herald
-from conductor.job_log import JobLogHandler
+from conductor.job_log import JobLogHandler, about
 from conductor.lease_guard import LeaseGuard, give_up
 from conductor.outcome import Ending
 from conductor.pace import Pace
@@ -226,6 +226,10 @@ class Conductor(base.Conductor):
             self._wake.set()
 
     def _run_job(self, run: JobRun) -> Ending:
+        with about(run.claim):
+            return self._run_on(run)
+
+    def _run_on(self, run: JobRun) -> Ending:
         ending, began_s = Ending.LOST, time.monotonic()
         try:
             ending = run.run()
@@ -258,7 +262,9 @@ class Conductor(base.Conductor):
 
     def _let_stranded_go(self) -> None:
         for _ in range(self._stranded.qsize()):
-            self._let_go(self._stranded.get())
+            run = self._stranded.get()
+            with about(run.claim):
+                self._let_go(run)
 
     def _running(self) -> list[JobRun]:
         with self._runs_lock:
@@ -278,7 +284,10 @@ class Conductor(base.Conductor):
             run.suspend()
         if not self._drained(max(0.0, self._grace_s - _LAST_S)):
             for run in self._running():
-                LOG.warning("job %s: not between two tasks within the grace time: given up here", run.claim.job)
+                with about(run.claim):
+                    LOG.warning(
+                        "job %s: not between two tasks within the grace time: given up here", run.claim.job
+                    )
                 run.abandon(CancelKind.SHUTDOWN, "the conductor shuts down")
             self._drained(min(_LAST_S, self._grace_s))
 
