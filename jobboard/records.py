@@ -123,7 +123,8 @@ class Records:
         first = [{"job": row["id"], "number": 1, "arguments": row["arguments"]} for row in rows]
         add_insert(script, attempts, first)
         lines = [
-            NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message="posted") for row in rows
+            NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message=history.POSTED)
+            for row in rows
         ]
         history.add(script, lines)
         on_board = [posting_row(self._board, row, now) for row in rows if row["posting"] and self._board]
