@@ -29,6 +29,10 @@ NOT_RESPONDING = "not_responding"
 """The state in the line of a task that goes on though its job is to stop; its data hold the `stack`."""
 
 
+POSTED = "posted"
+"""The message of a job's first line."""
+
+
 @dataclass(frozen=True)
 class NewLine:
     """A line to write."""

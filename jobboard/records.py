@@ -12,7 +12,7 @@ import functools
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ from jobboard.decisions import Accept, NoChange, Refuse, Remove
 from jobboard.errors import AmbiguousJob, JobboardError, KeyInUse, MalformedRecord, NoSuchJob, Refused
 from jobboard.faults import check, faults_of, said_of, state_of
 from jobboard.history import NewLine
-from jobboard.ids import ID_LENGTH, first_id, new_id
+from jobboard.ids import ID_LENGTH, SKEW, first_id, new_id
 from jobboard.merged import first_of
 from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
 from jobboard.requests import Change, Request
@@ -36,7 +36,6 @@ from jobboard.states import ENDED, State
 
 _BATCH: Final = 1000
 _SHOWN_OF_AMBIGUOUS: Final = 5
-_SKEW: Final = timedelta(hours=1)  # between a poster's clock and the database's, at most
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,8 @@ class Records:
         first = [{"job": row["id"], "number": 1, "arguments": row["arguments"]} for row in rows]
         add_insert(script, attempts, first)
         lines = [
-            NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message="posted") for row in rows
+            NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message=history.POSTED)
+            for row in rows
         ]
         history.add(script, lines)
         on_board = [posting_row(self._board, row, now) for row in rows if row["posting"] and self._board]
@@ -390,7 +390,7 @@ class Records:
         """
         pages = _selections(states, flow)
         if since is not None:  # an id holds the time, by its poster's clock
-            pages = [page.where(jobs.c.id >= first_id(since, _SKEW)) for page in pages]
+            pages = [page.where(jobs.c.id >= first_id(since, SKEW)) for page in pages]
         found: builtins.list[Job] = []
         with self._database.read() as connection:
             while room := limit - len(found):
