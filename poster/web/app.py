@@ -25,12 +25,13 @@ from poster.web.gate.refusal import Refusal
 from poster.web.live.feed import Feed
 from poster.web.live.readers import Readers
 from poster.web.openapi import described
+from poster.web.page import login, pages, static
 from poster.web.problems import FieldError, problem, problem_of
 
 LOG = logging.getLogger(__name__)
 
 _ROOM_BESIDE_ARGUMENTS: Final = 100_000  # bytes of a body
-_ROUTERS: Final = (flows, jobs, one_job, live, overview, health, docs)
+_ROUTERS: Final = (flows, jobs, one_job, live, overview, health, docs, pages, login, static)
 
 
 def create_app(client: Client, *, token_needed: bool, hosts: Collection[str] = ()) -> FastAPI:
