@@ -25,6 +25,11 @@ _LONGEST_STATE: Final = "revert failure"
 _HEIGHT: Final = 48.0
 _ARROW: Final = 7.0
 _MARGIN: Final = 3.0
+_FINAL: Final = (
+    '<g class="final" transform="translate({x} 15)"><title>Cannot be undone</title>'
+    '<path d="M-4 0V-2.2A2.2 2.2 0 0 1 4-2.2V0M-4.6 0H4.6V5.4H-4.6Z"/></g>'
+)
+"""A lock: of a task whose effect cannot be undone."""
 
 
 def picture_of(graph: Graph, direction: Direction) -> str:
@@ -65,7 +70,7 @@ class _Picture:
         x, y = self._turned(*corner)
         width, height = self._turned(sizes.box_width, sizes.box_height)
         look = node.state or node.kind
-        marks = '<tspan class="irreversible"> · cannot be undone</tspan>' if node.irreversible else ""
+        final = _FINAL.format(x=_n(width - 16)) if node.irreversible else ""
         told = node.state.replace("_", " ") if node.state else "retry controller" * (node.kind == "retry")
         return (
             f'<g class="node {look}" data-task="{_text(node.name)}" transform="translate({_n(x)} {_n(y)})">'
@@ -73,7 +78,7 @@ class _Picture:
             f'<rect class="box" width="{_n(width)}" height="{_n(height)}" rx="{24 if node.kind == "retry" else 8}"/>'
             f'<use class="sign" href="#sign-{look if look in SIGNS else "pending"}" x="22" y="{_n(height / 2)}"/>'
             f'<text class="name" x="40" y="{_n(height / 2 - 4)}">{_text(short(node.name))}</text>'
-            f'<text class="told" x="40" y="{_n(height / 2 + 13)}"><tspan class="state">{told}</tspan>{marks}</text>'
+            f'<text class="told" x="40" y="{_n(height / 2 + 13)}"><tspan class="state">{told}</tspan></text>{final}'
             f'<rect class="bar" x="1" y="{_n(height - 4)}" width="0" height="3" data-whole="{_n(width - 2)}"/></g>'
         )
 
@@ -107,8 +112,8 @@ class _Picture:
 
 def _width(node: Node) -> float:
     told = letters("retry controller" if node.kind == "retry" else _LONGEST_STATE)
-    marks = letters(" · cannot be undone") if node.irreversible else 0
-    return 54 + max(letters(short(node.name)) * _LETTER, (told + marks) * _SMALL_LETTER)
+    sign = 18 if node.irreversible else 0
+    return 54 + max(letters(short(node.name)) * _LETTER + sign, told * _SMALL_LETTER)
 
 
 def _text(text: str) -> str:

@@ -5,9 +5,11 @@ export class Refresh {
   /**
    * @param {function(): Promise<void>} work
    * @param {number} pause
+   * @param {function(Error): void} failed told what went wrong with what was asked for by `ask`
    */
-  constructor(work, pause = 500) {
+  constructor(work, pause = 500, failed = () => {}) {
     this.work = work;
+    this.failed = failed;
     this.pause = pause;
     this.timer = null;
     this.running = null;
@@ -18,7 +20,7 @@ export class Refresh {
   /** Soon. */
   ask() {
     if (this.running) this.again = true;
-    else this.timer ??= setTimeout(() => this.now(), Math.max(0, this.lastAt + this.pause - performance.now()));
+    else this.timer ??= setTimeout(() => this.now().catch(this.failed), Math.max(0, this.lastAt + this.pause - performance.now()));
   }
 
   /** At once; what is asked meanwhile comes after it. */
