@@ -70,16 +70,18 @@ class _Picture:
         x, y = self._turned(*corner)
         width, height = self._turned(sizes.box_width, sizes.box_height)
         look = node.state or node.kind
+        radius = 24 if node.kind == "retry" else 8
         final = _FINAL.format(x=_n(width - 16)) if node.irreversible else ""
         told = node.state.replace("_", " ") if node.state else "retry controller" * (node.kind == "retry")
         return (
             f'<g class="node {look}" data-task="{_text(node.name)}" transform="translate({_n(x)} {_n(y)})">'
             f"<title>{_text(node.name)}</title>"
-            f'<rect class="box" width="{_n(width)}" height="{_n(height)}" rx="{24 if node.kind == "retry" else 8}"/>'
+            f'<rect class="box" width="{_n(width)}" height="{_n(height)}" rx="{radius}"/>'
             f'<use class="sign" href="#sign-{look if look in SIGNS else "pending"}" x="22" y="{_n(height / 2)}"/>'
             f'<text class="name" x="40" y="{_n(height / 2 - 4)}">{_text(short(node.name))}</text>'
-            f'<text class="told" x="40" y="{_n(height / 2 + 13)}"><tspan class="state">{told}</tspan></text>{final}'
-            f'<rect class="bar" x="1" y="{_n(height - 4)}" width="0" height="3" data-whole="{_n(width - 2)}"/></g>'
+            f'<text class="told" x="40" y="{_n(height / 2 + 13)}"><tspan class="state">{told}</tspan></text>'
+            f'<rect class="bar" x="1" y="{_n(height - 4)}" width="0" height="3" data-whole="{_n(width - 2)}"/>'
+            f"{final}</g>"
         )
 
     def _way(self, route: Route) -> str:

@@ -19,7 +19,7 @@ _FILES: Final = {file.name: file for file in _FOLDER.iterdir() if file.name[file
 
 @router.get("/static/{file}")
 def static(request: Request, file: str) -> Response:
-    """One file. A browser keeps it, and asks each time whether it is still the same: no page mixes two versions."""
+    """One file. A browser keeps it, and asks each time whether it is the same: no page mixes versions."""
     if file not in _FILES:
         raise refusal(404, f"there is nothing at /static/{file}")
     content = _FILES[file].read_bytes()

@@ -49,7 +49,7 @@ export class Headline {
     this.told = told;
     const reverts = failed.length ? element("div", { class: "error-part" }, element("h2", {}, "Not reverted, effects may remain"), failed.map((task) => errorText({ ...task.error, task: task.name }))) : null;
     const first = job.error ? element("div", { class: "error-part" }, element("h2", {}, job.error.task ? `Task “${job.error.task}” failed` : "Failed"), errorText({ ...job.error, task: null })) : null;
-    fill(byId("error"), first || reverts ? element("div", { class: "error", role: "group", "aria-label": "Error" }, reverts, first) : null);
+    fill(byId("error"), first || reverts ? element("div", { class: "error-box", role: "group", "aria-label": "Error" }, reverts, first) : null);
   }
 }
 

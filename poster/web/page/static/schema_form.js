@@ -144,7 +144,7 @@ function fieldOf(name, { schema, nullable }, needed, secret, given) {
   if (schema.type === "string") {
     return new Field(name, element("input", { type: TYPES[schema.format] ?? "text", value: initial ?? "", autocomplete: "off", spellcheck: "false" }), told);
   }
-  const area = element("textarea", { rows: 4, spellcheck: "false", placeholder: schema.type === "array" ? "[]" : schema.type === "object" ? "{}" : "" });
+  const area = element("textarea", { rows: 3, spellcheck: "false", placeholder: schema.type === "array" ? "[]" : schema.type === "object" ? "{}" : "" });
   if (initial !== undefined && initial !== null) area.value = JSON.stringify(initial, null, 2);
   return new JsonField(name, area, told);
 }

@@ -153,7 +153,7 @@ class TaskRow {
   }
 
   #tellMore(task, error) {
-    const own = task.error && !(error?.task === task.name && error.message === task.error.message) ? task.error : null;
+    const own = task.error && task.state !== "revert_failure" && !(error?.task === task.name && error.message === task.error.message) ? task.error : null;
     const told = JSON.stringify([own, task.not_responding ?? null]);
     if (told === this.told) return;
     this.told = told;
