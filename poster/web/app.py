@@ -31,14 +31,14 @@ from poster.web.metrics.gauges import Gauges
 from poster.web.metrics.job_counter import JobCounter
 from poster.web.metrics.request_meter import RequestMeter, Requests
 from poster.web.openapi import described
-from poster.web.page import login
+from poster.web.page import login, pages, static
 from poster.web.problems import FieldError, problem, problem_of
 
 LOG = logging.getLogger(__name__)
 
 _REQUESTS_AT_ONCE: Final = 10  # in threads: as many as the pool has connections
 _ROOM_BESIDE_ARGUMENTS: Final = 100_000  # bytes of a body
-_ROUTERS: Final = (flows, jobs, one_job, live, overview, health, metrics, docs, login)
+_ROUTERS: Final = (flows, jobs, one_job, live, overview, health, metrics, docs, pages, login, static)
 
 
 def create_app(client: Client, *, token_needed: bool, hosts: Collection[str] = ()) -> FastAPI:

@@ -46,6 +46,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Role | None]]] = {
     "/docs/{file}": {"GET": PUBLIC},
     "/": {"GET": READ},
     "/jobs/{job}": {"GET": READ},
+    "/jobs/{job}/picture": {"GET": READ},
     "/post": {"GET": READ},
     "/post/{name}": {"GET": READ},
     "/conductors": {"GET": READ},
