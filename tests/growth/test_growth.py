@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 import sqlalchemy as sa
 
-from jobboard import feeder, history, reconciler, removal
+from jobboard import feeder, history, receipts, reconciler, removal
 from jobboard.claims import Claim
 from jobboard.conductors import Registration
 from jobboard.database import open_database
@@ -51,6 +51,8 @@ pytestmark = pytest.mark.timeout(900)  # the first has a database filled
 EXCUSED: Final = {
     r"SELECT jobs.flow, jobs.state, count\(\*\) .* GROUP BY jobs.flow, jobs.state":
         "counts all jobs: reads the whole of one index, and not the table",
+    r"SELECT .* AS hour, .* GROUP BY hour":
+        "counts the jobs of one day: costs the more, the more jobs a day has, and not the more there are",
 }  # fmt: skip
 """Statements that may cost the more, the more there is, and why."""
 
@@ -264,6 +266,24 @@ def test_what_else_a_client_is_asked(house: House, url: str):
         client.explained(client.list(limit=10))
         list(client.follow_logs(waits[0]))
         house.records.last_line(waits[0])
+    assert faults(findings) == []
+
+
+def test_the_last_day_is_counted_by_its_indexes(house: House, url: str):
+    with Client.open(settings_for(url, flows=FLOWS)) as client, examined(house.database) as findings:
+        hours = client.day()
+    a_day = 24 * 3600 / past.STEP_S
+    assert sum(hour.posted for hour in hours) > 0.9 * a_day
+    assert seen(findings, "GROUP BY hour, jobs.state")
+    # However many jobs a day has, nothing is read of the other days.
+    assert not [fault for fault in findings.faults if "reads all" in fault.why or "enters" in fault.why]
+    assert faults(findings) == []
+
+
+def test_what_metrics_read_of_jobs(house: House):
+    ids = [job.id for job in house.records.list(states=[S.CANCELLED], limit=1000)]
+    with examined(house.database) as findings:
+        assert receipts.read(house.database, ids).keys() == set(ids)
     assert faults(findings) == []
 
 
