@@ -14,7 +14,7 @@ export class Live {
   /**
    * @param {string} path of the stream
    * @param {Object<string, function(any): void>} tell what to call for an event of each kind
-   * @param {function(): void} caughtUp called when it is open: whatever was shown may be old
+   * @param {function(): void} caughtUp called when it is open, and now and then: whatever was shown may be old
    */
   constructor(path, tell, caughtUp) {
     this.path = path;
@@ -41,7 +41,10 @@ export class Live {
     const source = new EventSource(url);
     this.source = source;
     source.addEventListener("open", (event) => event.data === undefined || this.#opened(event));
-    source.addEventListener("heartbeat", (event) => this.#heard(event));
+    source.addEventListener("heartbeat", (event) => {
+      serverSaid(this.#heard(event).at);
+      this.caughtUp(); // that a job at rest was removed is no event
+    });
     for (const kind of Object.keys(this.tell)) {
       source.addEventListener(kind, (event) => this.tell[kind](this.#heard(event)));
     }
