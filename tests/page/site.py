@@ -37,6 +37,7 @@ class Site:
             "COUNTERMAND_DATABASE_URL": database_url,
             "COUNTERMAND_FLOWS": str(FLOWS),
             "COUNTERMAND_HOME": str(folder),
+            "COUNTERMAND_UNRESPONSIVE_AFTER": "0.3",
             "PYTHONPATH": str(ROOT),
             "PAGE_TOKEN": "s3cret-value",
         }
@@ -85,12 +86,12 @@ class Site:
 
     def post(self, flow: str, count: int = 1, **arguments: Any) -> list[str]:
         """Post jobs of one kind."""
-        given = {"folder": str(self.gates)} if flow in ("gated", "wait") else {}
+        given = {"folder": str(self.gates)} if flow in ("gated", "wait", "deaf") else {}
         return [posted.id for posted in self.client.post_many([PostRequest(flow, given | arguments)] * count)]
 
     def token(self, role: str) -> str:
         """A new access token."""
-        return self.client.create_token(f"{role}er", Role(role))[1]
+        return self.client.create_token(f"{role}er", Role[role.upper()])[1]
 
     def close(self) -> None:
         """End all processes."""

@@ -15,7 +15,6 @@ _WAYS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "narrow": {"viewport": {"width": 360, "height": 740}, "has_touch": True, "reduced_motion": "reduce"},
-    "narrow dark": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
 }
 
 
@@ -75,6 +74,15 @@ def test_the_headers_of_a_page(shared_site: Site, visit: Visit) -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert response.headers["x-frame-options"] == "DENY"
+
+
+def test_a_file_is_asked_for_again_but_not_sent_again(shared_site: Site, visit: Visit) -> None:
+    request = visit(shared_site).page.request
+    first = request.get("/static/base.css")
+    again = request.get("/static/base.css", headers={"If-None-Match": first.headers["etag"]})
+    assert (first.status, again.status) == (200, 304)
+    assert request.get("/static/%2e%2e%2fpages.py").status == 404
+    assert request.get("/static/pages.py").status == 404
 
 
 def _check(visitor: Visitor, path: str | None, text: str) -> None:

@@ -107,6 +107,18 @@ def test_a_revert_that_failed(shared_site: Site, visit: Visit) -> None:
     assert job not in {found.id for found in shared_site.client.list()}
 
 
+def test_a_task_that_does_not_respond(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("deaf")
+    page = visit(shared_site).goto(f"/jobs/{job}")
+    expect(page.locator("#state")).to_have_text("running")
+    page.get_by_role("button", name="Cancel job").click()
+    expect(page.locator("tr[data-task=grind] .badge")).to_have_text("not responding")
+    expect(page.locator("#tasks .stack")).to_contain_text("time.sleep(0.01)")
+    expect(page.locator("#receipt .step.now")).to_contain_text("grind does not respond")
+    shared_site.open("gate", "undo")
+    expect(page.locator("#state")).to_have_text("cancelled")
+
+
 def test_a_job_that_is_deleted_elsewhere(shared_site: Site, visit: Visit) -> None:
     [job] = shared_site.post("wait")
     page = visit(shared_site).goto(f"/jobs/{job}")

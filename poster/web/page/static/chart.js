@@ -132,12 +132,11 @@ function ended(hour) {
   return ENDS.reduce((sum, kind) => sum + hour[kind], 0);
 }
 
+/** The next number that has a round half. */
 function round(most) {
+  if (most <= 10) return [2, 4, 6, 8, 10].find((one) => one >= most);
   const power = 10 ** Math.floor(Math.log10(most));
-  return Math.max(
-    2,
-    [1, 2, 4, 5, 10].map((one) => one * power).find((one) => one >= most),
-  );
+  return [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10].map((one) => Math.round(one * power)).find((one) => one >= most);
 }
 
 function clockHour(at) {

@@ -24,6 +24,7 @@ export class Live {
     this.source = null;
     this.wait = FIRST_WAIT_MS;
     this.retry = null;
+    this.refused = false;
     this.watch = null;
     this.complaint = null;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.#open()));
@@ -55,6 +56,7 @@ export class Live {
   #opened(event) {
     serverSaid(this.#heard(event).at);
     this.wait = FIRST_WAIT_MS;
+    this.refused = false;
     this.#say(false);
     this.caughtUp();
   }
@@ -81,6 +83,8 @@ export class Live {
   async #openIfKnown() {
     try {
       await get("/api/me");
+      if (this.refused) this.last = ""; // the server answers, but not with this: begin anew
+      this.refused = true;
       this.#open();
     } catch (problem) {
       if (problem.status !== 401) this.#broken();
