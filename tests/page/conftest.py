@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.page.site import Site
+from tests.page.site import GATES, Site
 from tests.page.visitor import Visitor
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
     from tests.page.chromium import launch
 
-    expect.set_options(timeout=8_000)
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright, closing(launch(playwright)) as browser:
         yield browser
 
@@ -51,6 +52,23 @@ def small_site(sqlite_url: str, tmp_path: Path) -> Iterator[Site]:
     """Where it does not matter which database it is."""
     with closing(Site(tmp_path, sqlite_url)) as site:
         yield site
+
+
+@pytest.fixture(scope="package")
+def _shared(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copyfile(_sqlite_template, folder / "countermand.db")
+    with closing(Site(folder, f"sqlite:///{folder / 'countermand.db'}")) as site:
+        site.start("--slots", "12")
+        yield site
+
+
+@pytest.fixture
+def shared_site(_shared: Site, tmp_path: Path) -> Iterator[Site]:
+    """Where other tests have been, and left their jobs: for who looks at jobs of their own."""
+    site = _shared.with_gates(tmp_path)
+    yield site
+    site.open(*GATES)
 
 
 @pytest.fixture

@@ -34,6 +34,15 @@ class Charge(Gated):
     irreversible = True
 
 
+class Deaf(CancelableTask):
+    """Never looks whether it shall stop."""
+
+    def execute(self, folder: Path) -> None:
+        """Wait for its gate."""
+        while not (folder / "gate").exists():
+            time.sleep(0.01)
+
+
 class Fails(CancelableTask):
     """Fails, and is reverted or not."""
 
@@ -73,6 +82,12 @@ def gated(folder: Path):
 def wait(folder: Path):
     """Wait for one file."""
     return linear_flow.Flow("wait").add(Gated("gate"))
+
+
+@flow("deaf", max_retries=0)
+def deaf(folder: Path):
+    """Wait for one file, whatever one is asked."""
+    return linear_flow.Flow("deaf").add(Deaf("grind"))
 
 
 @flow("failing", max_retries=0)

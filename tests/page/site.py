@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -18,6 +19,9 @@ ROOT = Path(__file__).parents[2]
 FLOWS = Path(__file__).with_name("flows_for_pages.py")
 
 
+GATES = ("reserve", "charge", "ship", "gate", "undo")
+
+
 class Site:
     """What a browser visits."""
 
@@ -28,12 +32,29 @@ class Site:
         self._server: subprocess.Popen[str] | None = None
         self._conductor: subprocess.Popen[str] | None = None
         self._folder = folder
-        self._environment = os.environ | {
+        others = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMAND_")}
+        self._environment = others | {
             "COUNTERMAND_DATABASE_URL": database_url,
             "COUNTERMAND_FLOWS": str(FLOWS),
+            "COUNTERMAND_HOME": str(folder),
+            "COUNTERMAND_UNRESPONSIVE_AFTER": "0.3",
             "PYTHONPATH": str(ROOT),
+            "PAGE_TOKEN": "s3cret-value",
         }
         self.client = Client.open(read_settings({}, database_url=database_url, flows=str(FLOWS)), by="ann")
+
+    def with_gates(self, folder: Path) -> Site:
+        """The same, for a test with gates of its own."""
+        twin = copy.copy(self)
+        twin.gates = folder / "gates"
+        twin.gates.mkdir()
+        return twin
+
+    def start(self, *options: str) -> None:
+        """Start a conductor and the server, at the same time."""
+        self._begin_to_conduct(*options)
+        self.serve()
+        self._await_conductor()
 
     def serve(self, *options: str) -> None:
         """Start the server; again on the same port, if it was there before."""
@@ -55,10 +76,8 @@ class Site:
 
     def conduct(self, *options: str) -> None:
         """Start a conductor, and wait until it is there."""
-        argv = [sys.executable, "-m", "conductor", "run", "--name", "one", *options]
-        with (self._folder / "conductor.log").open("w") as log:
-            self._conductor = subprocess.Popen(argv, stdout=log, stderr=log, text=True, env=self._environment)
-        until(lambda: any(row.alive for row in list_conductors(self.client.database)), what="a conductor")
+        self._begin_to_conduct(*options)
+        self._await_conductor()
 
     def open(self, *gates: str) -> None:
         """Let tasks go through gates."""
@@ -67,12 +86,12 @@ class Site:
 
     def post(self, flow: str, count: int = 1, **arguments: Any) -> list[str]:
         """Post jobs of one kind."""
-        given = {"folder": str(self.gates)} if flow in ("gated", "wait") else {}
+        given = {"folder": str(self.gates)} if flow in ("gated", "wait", "deaf") else {}
         return [posted.id for posted in self.client.post_many([PostRequest(flow, given | arguments)] * count)]
 
     def token(self, role: str) -> str:
         """A new access token."""
-        return self.client.create_token(f"{role}er", Role(role))[1]
+        return self.client.create_token(f"{role}er", Role[role.upper()])[1]
 
     def close(self) -> None:
         """End all processes."""
@@ -82,3 +101,12 @@ class Site:
                 process.kill()
                 process.communicate(timeout=20)
         self.client.close()
+
+    def _begin_to_conduct(self, *options: str) -> None:
+        argv = [sys.executable, "-m", "conductor", "run", "--name", "one", *options]
+        with (self._folder / "conductor.log").open("w") as log:
+            self._conductor = subprocess.Popen(argv, stdout=log, stderr=log, text=True, env=self._environment)
+
+    def _await_conductor(self) -> None:
+        database = self.client.database
+        until(lambda: any(row.alive for row in list_conductors(database)), what="a conductor")

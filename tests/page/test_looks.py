@@ -15,30 +15,22 @@ _WAYS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "narrow": {"viewport": {"width": 360, "height": 740}, "has_touch": True, "reduced_motion": "reduce"},
-    "narrow dark": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
 }
 
 
 @pytest.mark.parametrize("way", _WAYS)
-def test_every_page(small_site: Site, visit: Visit, way: str) -> None:
-    small_site.serve()
-    visitor = visit(small_site, **_WAYS[way])
-    jobs = {"empty": ""} if way == "light" else {}
-    if jobs:
-        _check(visitor, "/", "There are no jobs yet.")
-        _check(visitor, "/conductors", "No conductor is alive.")
-        _check(visitor, "/statistics", "No jobs yet")
-    small_site.conduct()
-    [failed] = small_site.post("failing", why="no space left on device " * 40)
-    [dirty] = small_site.post("dirty")
-    [running] = small_site.post("gated")
+def test_every_page(shared_site: Site, visit: Visit, way: str) -> None:
+    visitor = visit(shared_site, **_WAYS[way])
+    [failed] = shared_site.post("failing", why="no space left on device " * 40)
+    [dirty] = shared_site.post("dirty")
+    [running] = shared_site.post("gated")
     page = visitor.goto("/")
-    for state in ("failed", "revert_failed", "running"):
-        expect(page.locator(f"#rows .badge[data-state={state}]")).to_have_count(1)
-    page.get_by_label("Select all jobs of this page").check()
+    for job, state in ((failed, "failed"), (dirty, "revert failed"), (running, "running")):
+        expect(page.locator(f"tr[data-job='{job}'] .badge")).to_have_text(state)
+        page.locator(f"tr[data-job='{job}'] input").check()
     _check(visitor, None, "3 selected")
     page.get_by_role("button", name="Cancel 1 of 3 jobs").click()
-    _check(visitor, None, "Reason")
+    _check(visitor, None, "will be reverted")
     page.keyboard.press("Escape")
     _check(visitor, f"/jobs/{failed}", "no space left")
     _check(visitor, f"/jobs/{dirty}", "the network is still in use")
@@ -51,15 +43,22 @@ def test_every_page(small_site: Site, visit: Visit, way: str) -> None:
     page.goto("/post/kinds")
     page.get_by_text("Options").click()
     _check(visitor, None, "Max retries")
-    _check(visitor, "/conductors", "one")
+    _check(visitor, "/conductors", "of 12 slots")
     _check(visitor, "/statistics", "failing")
     _check(visitor, "/login", "Access token")
 
 
-def test_times_are_in_one_zone(small_site: Site, visit: Visit) -> None:
+def test_nothing_is_there_yet(small_site: Site, visit: Visit) -> None:
     small_site.serve()
-    [job] = small_site.post("wait")
-    page = visit(small_site).goto(f"/jobs/{job}")
+    visitor = visit(small_site)
+    _check(visitor, "/", "poster post FLOW")
+    _check(visitor, "/conductors", "conductor run")
+    _check(visitor, "/statistics", "poster post FLOW")
+
+
+def test_times_are_in_one_zone(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("wait")
+    page = visit(shared_site).goto(f"/jobs/{job}")
     expect(page.locator("#zone")).to_contain_text("Europe/Berlin")
     posted = page.locator("#facts time").first
     expect(posted).to_have_attribute("title", _any_utc())
@@ -68,14 +67,22 @@ def test_times_are_in_one_zone(small_site: Site, visit: Visit) -> None:
     expect(posted).to_contain_text(shown)
 
 
-def test_the_headers_of_a_page(small_site: Site, visit: Visit) -> None:
-    small_site.serve()
-    response = visit(small_site).page.goto("/")
+def test_the_headers_of_a_page(shared_site: Site, visit: Visit) -> None:
+    response = visit(shared_site).page.goto("/")
     assert response is not None
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert response.headers["x-frame-options"] == "DENY"
+
+
+def test_a_file_is_asked_for_again_but_not_sent_again(shared_site: Site, visit: Visit) -> None:
+    request = visit(shared_site).page.request
+    first = request.get("/static/base.css")
+    again = request.get("/static/base.css", headers={"If-None-Match": first.headers["etag"]})
+    assert (first.status, again.status) == (200, 304)
+    assert request.get("/static/%2e%2e%2fpages.py").status == 404
+    assert request.get("/static/pages.py").status == 404
 
 
 def _check(visitor: Visitor, path: str | None, text: str) -> None:

@@ -11,8 +11,7 @@ from tests.page.site import Site
 
 
 def test_fifty_are_cancelled_at_once(site: Site, visit: Visit) -> None:
-    site.serve()
-    site.conduct("--slots", "2")
+    site.start("--slots", "2")
     site.post("wait", 50)
     page = visit(site).goto("/")
     expect(page.locator("#rows .badge[data-state=running]")).to_have_count(2)
@@ -56,8 +55,7 @@ def test_all_that_match(small_site: Site, visit: Visit) -> None:
 
 
 def test_filters_stand_in_the_address(small_site: Site, visit: Visit) -> None:
-    small_site.serve()
-    small_site.conduct()
+    small_site.start()
     [failed] = small_site.post("failing", why="no space left on the disk")
     small_site.post("wait", 3)
     page = visit(small_site).goto("/")

@@ -11,8 +11,7 @@ from tests.page.site import Site
 
 
 def test_from_the_form_to_the_end(site: Site, visit: Visit) -> None:
-    site.serve()
-    site.conduct()
+    site.start()
     ann, bob, eve = visit(site), visit(site), visit(site)
     # Posted by the form, and watched by two others: on the job's page, and on the list.
     page = ann.goto("/post/gated")
@@ -60,28 +59,24 @@ def test_from_the_form_to_the_end(site: Site, visit: Visit) -> None:
     expect(row.locator(".attempt")).to_have_text("2")
 
 
-def test_a_pause(small_site: Site, visit: Visit) -> None:
-    small_site.serve()
-    small_site.conduct()
-    [job] = small_site.post("gated")
-    page = visit(small_site).goto(f"/jobs/{job}")
+def test_a_pause(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("gated")
+    page = visit(shared_site).goto(f"/jobs/{job}")
     expect(page.locator("#state")).to_have_text("running")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#state")).to_have_text("pausing")
-    small_site.open("reserve")
+    shared_site.open("reserve")
     expect(page.locator("#state")).to_have_text("paused")
-    small_site.open("charge", "ship")
+    shared_site.open("charge", "ship")
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#state")).to_have_text("completed")
     expect(page.get_by_role("button", name="Cancel job")).to_have_attribute("aria-disabled", "true")
     expect(page.locator("#plan")).to_have_text("It has completed: nothing is left to cancel.")
 
 
-def test_a_retry_with_other_arguments(small_site: Site, visit: Visit) -> None:
-    small_site.serve()
-    small_site.conduct()
-    [job] = small_site.post("failing", why="<script>alert(1)</script> no space left")
-    page = visit(small_site).goto(f"/jobs/{job}")
+def test_a_retry_with_other_arguments(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("failing", why="<script>alert(1)</script> no space left")
+    page = visit(shared_site).goto(f"/jobs/{job}")
     expect(page.locator("#error")).to_contain_text("OSError: <script>alert(1)</script> no space left")
     page.get_by_role("button", name="Retry with other arguments").click()
     dialog = page.get_by_role("dialog")
@@ -93,11 +88,9 @@ def test_a_retry_with_other_arguments(small_site: Site, visit: Visit) -> None:
     expect(page.locator("#arguments")).to_contain_text("the disk is gone")
 
 
-def test_a_revert_that_failed(small_site: Site, visit: Visit) -> None:
-    small_site.serve()
-    small_site.conduct()
-    [job] = small_site.post("dirty")
-    page = visit(small_site).goto(f"/jobs/{job}")
+def test_a_revert_that_failed(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("dirty")
+    page = visit(shared_site).goto(f"/jobs/{job}")
     expect(page.locator("#state")).to_have_text("revert failed")
     expect(page.locator("#error")).to_contain_text("network: RuntimeError: the network is still in use")
     page.get_by_role("button", name="Run the failed reverts again").click()
@@ -111,23 +104,33 @@ def test_a_revert_that_failed(small_site: Site, visit: Visit) -> None:
     dialog.get_by_label("What became of the effects").fill("removed by hand")
     dialog.get_by_role("button", name="Delete for good").click()
     page.wait_for_url(lambda url: url.endswith("/"))
-    expect(page.get_by_text("There are no jobs yet.")).to_be_visible()
+    assert job not in {found.id for found in shared_site.client.list()}
 
 
-def test_a_job_that_is_deleted_elsewhere(small_site: Site, visit: Visit) -> None:
-    small_site.serve()
-    [job] = small_site.post("wait")
-    page = visit(small_site).goto(f"/jobs/{job}")
-    expect(page.locator("#state")).to_have_text("pending")
-    expect(page.locator("#how-far")).to_contain_text("no conductor is alive")
-    small_site.client.delete(job)
+def test_a_task_that_does_not_respond(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("deaf")
+    page = visit(shared_site).goto(f"/jobs/{job}")
+    expect(page.locator("#state")).to_have_text("running")
+    page.get_by_role("button", name="Cancel job").click()
+    expect(page.locator("tr[data-task=grind] .badge")).to_have_text("not responding")
+    expect(page.locator("#tasks .stack")).to_contain_text("time.sleep(0.01)")
+    expect(page.locator("#receipt .step.now")).to_contain_text("grind does not respond")
+    shared_site.open("gate", "undo")
+    expect(page.locator("#state")).to_have_text("cancelled")
+
+
+def test_a_job_that_is_deleted_elsewhere(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("wait")
+    page = visit(shared_site).goto(f"/jobs/{job}")
+    shared_site.open("undo")
+    expect(page.locator("#state")).to_have_text("running")
+    shared_site.client.delete(job)
     expect(page.get_by_text("This job was deleted.")).to_be_visible()
 
 
-def test_the_beginning_of_an_id_leads_to_its_job(small_site: Site, visit: Visit) -> None:
-    small_site.serve()
-    [job] = small_site.post("wait")
-    visitor = visit(small_site)
+def test_the_beginning_of_an_id_leads_to_its_job(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("wait")
+    visitor = visit(shared_site)
     page = visitor.goto(f"/jobs/{job[:20]}")
     assert page.url.endswith(f"/jobs/{job}")
     visitor.allow("404")
@@ -135,12 +138,10 @@ def test_the_beginning_of_an_id_leads_to_its_job(small_site: Site, visit: Visit)
     expect(page.get_by_role("heading", level=1)).to_have_text("No job has the id 01nothing")
 
 
-def test_the_log_is_searched_and_taken_away(small_site: Site, visit: Visit) -> None:
-    small_site.serve()
-    small_site.conduct()
-    small_site.open("reserve", "charge", "ship")
-    [job] = small_site.post("gated")
-    page = visit(small_site).goto(f"/jobs/{job}")
+def test_the_log_is_searched_and_taken_away(shared_site: Site, visit: Visit) -> None:
+    shared_site.open("reserve", "charge", "ship")
+    [job] = shared_site.post("gated")
+    page = visit(shared_site).goto(f"/jobs/{job}")
     expect(page.locator(".log-lines li")).to_have_count(3)
     page.get_by_label("Search the log").fill("CHARGE")
     expect(page.locator(".log-lines li:visible")).to_have_count(1)

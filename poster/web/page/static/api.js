@@ -25,7 +25,11 @@ export function get(path) {
 
 /** Send a request that changes something. Raises `Problem`. */
 export function post(path, body = {}) {
-  return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return ask(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
 }
 
 /** Have something removed; null once it is gone. Raises `Problem`. */
@@ -51,7 +55,9 @@ async function ask(path, how) {
   const response = await answered(path, how);
   if (response.status === 204) return null;
   const answer = await response.json();
-  return how.method === "POST" && response.status === 200 && !Array.isArray(answer) ? { ...answer, existed: true } : answer;
+  return how.method === "POST" && response.status === 200 && !Array.isArray(answer)
+    ? { ...answer, existed: true }
+    : answer;
 }
 
 async function answered(path, how) {

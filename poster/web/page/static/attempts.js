@@ -34,7 +34,7 @@ function tellState(attempt, line, at) {
     attempt.to = null;
   }
   if (line.data?.epoch) endParts(attempt, at); // another conductor goes on: what ran on the one before has ended
-  if (MARKS[line.state] && !(line.data?.epoch)) attempt.marks.push({ at, what: MARKS[line.state] });
+  if (MARKS[line.state] && !line.data?.epoch) attempt.marks.push({ at, what: MARKS[line.state] });
   if (["completed", "failed", "cancelled", "revert_failed", "paused"].includes(line.state)) {
     endParts(attempt, at);
     attempt.to = at;

@@ -19,7 +19,9 @@ export class Axis {
     this.told = told;
     fill(
       this.element,
-      ticks.map((seconds) => this.#tick(scale.at(scale.from + seconds * 1000), Scale.label(seconds), marks, scale)),
+      ticks.map((seconds) =>
+        this.#tick(scale.at(scale.from + seconds * 1000), Scale.label(seconds), marks, scale),
+      ),
       marks.map((mark) => this.#mark(scale.at(mark.at), mark.what)),
     );
   }

@@ -24,12 +24,24 @@ export function openDialog(title, content, look = "") {
 
 /** The last line of a dialog: a way out, and what it is for. */
 export function closing(close, ...buttons) {
-  return element("div", { class: "dialog-foot" }, element("button", { type: "button", onclick: close }, "Close"), buttons);
+  return element(
+    "div",
+    { class: "dialog-foot" },
+    element("button", { type: "button", onclick: close }, "Close"),
+    buttons,
+  );
 }
 
 /** A field for a reason that histories will tell. */
 export function reasonField(id, label, required = false) {
-  const field = element("input", { id, type: "text", maxlength: 1000, autocomplete: "off", required });
+  const field = element("input", {
+    id,
+    type: "text",
+    maxlength: 1000,
+    autocomplete: "off",
+    required,
+    autofocus: true,
+  });
   return { field, element: element("div", { class: "field" }, element("label", { for: id }, label), field) };
 }
 

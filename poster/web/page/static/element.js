@@ -30,7 +30,8 @@ export function setText(target, text) {
 
 /** Set an attribute, or take it away; only if that changes something. */
 export function setAttribute(target, name, value) {
-  const said = value === null || value === undefined || value === false ? null : value === true ? "" : String(value);
+  const said =
+    value === null || value === undefined || value === false ? null : value === true ? "" : String(value);
   if (target.getAttribute(name) === said) return;
   if (said === null) target.removeAttribute(name);
   else target.setAttribute(name, said);

@@ -8,8 +8,31 @@ let told = "";
 
 /** Show them. */
 export function showFacts(job) {
-  const { posted_at, due_at, started_at, finished_at, conductor, priority, key, attempt, arguments: given, results } = job;
-  const said = JSON.stringify([job.state, posted_at, due_at, started_at, finished_at, conductor, priority, key, attempt, given, results]);
+  const {
+    posted_at,
+    due_at,
+    started_at,
+    finished_at,
+    conductor,
+    priority,
+    key,
+    attempt,
+    arguments: given,
+    results,
+  } = job;
+  const said = JSON.stringify([
+    job.state,
+    posted_at,
+    due_at,
+    started_at,
+    finished_at,
+    conductor,
+    priority,
+    key,
+    attempt,
+    given,
+    results,
+  ]);
   if (said === told) return;
   told = said;
   const due = job.state === "pending" && parsed(due_at) > now() ? timeElement(due_at) : null;
@@ -40,7 +63,17 @@ function ago(at) {
 function showValues(place, values, none) {
   const names = Object.keys(values);
   if (!names.length) return fill(place, element("p", { class: "hint" }, none));
-  return fill(place, element("dl", { class: "values" }, names.map((name) => [element("dt", {}, element("code", {}, name)), element("dd", {}, shown(name, values[name]))])));
+  return fill(
+    place,
+    element(
+      "dl",
+      { class: "values" },
+      names.map((name) => [
+        element("dt", {}, element("code", {}, name)),
+        element("dd", {}, shown(name, values[name])),
+      ]),
+    ),
+  );
 }
 
 function shown(name, given) {

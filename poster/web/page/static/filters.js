@@ -6,7 +6,16 @@ import { sign } from "./signs.js";
 import { number, stateWord } from "./words.js";
 
 export const STATES = [
-  "pending", "running", "pausing", "paused", "cancelling", "reverting", "completed", "failed", "cancelled", "revert_failed",
+  "pending",
+  "running",
+  "pausing",
+  "paused",
+  "cancelling",
+  "reverting",
+  "completed",
+  "failed",
+  "cancelled",
+  "revert_failed",
 ];
 const SELDOM = new Set(["pausing", "paused", "reverting"]);
 const ID_LENGTH = 26;
@@ -36,7 +45,12 @@ export class Filters {
   /** Where the API tells these jobs. */
   get asked() {
     const limit = this.words ? SEARCHED : PAGE;
-    return address("/api/jobs", { state: [...this.states], flow: this.flow, cursor: this.cursor || this.#cursorOfId(), limit });
+    return address("/api/jobs", {
+      state: [...this.states],
+      flow: this.flow,
+      cursor: this.cursor || this.#cursorOfId(),
+      limit,
+    });
   }
 
   /** The filter as requests about many jobs take it; null if it has words, which only we know. */
@@ -49,7 +63,15 @@ export class Filters {
   fits(job) {
     const words = this.words.toLowerCase();
     if (!words || job.id.startsWith(words)) return true;
-    const told = [job.flow, job.key, job.reason, job.error?.message, job.error?.type, job.error?.task, job.conductor];
+    const told = [
+      job.flow,
+      job.key,
+      job.reason,
+      job.error?.message,
+      job.error?.type,
+      job.error?.task,
+      job.conductor,
+    ];
     return told.some((text) => text?.toLowerCase().includes(words));
   }
 
@@ -125,7 +147,17 @@ export class Filters {
       this.#apply();
     };
     const told = [state && sign(state), element("span", {}, word), element("span", { class: "count" }, "0")];
-    return element("button", { type: "button", class: `chip ${state}`, "aria-pressed": "false", onclick: press, hidden: SELDOM.has(state) }, told);
+    return element(
+      "button",
+      {
+        type: "button",
+        class: `chip ${state}`,
+        "aria-pressed": "false",
+        onclick: press,
+        hidden: SELDOM.has(state),
+      },
+      told,
+    );
   }
 
   #show() {

@@ -29,10 +29,17 @@ export class Graph {
 
   async #draw() {
     try {
-      const text = await getText(address(`/jobs/${this.job}/picture`, { direction: NARROW.matches ? "down" : "right" }));
-      const drawn = document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
+      const text = await getText(
+        address(`/jobs/${this.job}/picture`, { direction: NARROW.matches ? "down" : "right" }),
+      );
+      const drawn = document.importNode(
+        new DOMParser().parseFromString(text, "image/svg+xml").documentElement,
+        true,
+      );
       this.nodes = new Map([...drawn.querySelectorAll("[data-task]")].map((node) => [node.dataset.task, node]));
-      byId("graph").replaceChildren(drawn);
+      const box = byId("graph");
+      box.replaceChildren(drawn);
+      box.scrollLeft = NARROW.matches ? (box.scrollWidth - box.clientWidth) / 2 : 0;
       setAttribute(byId("final"), "hidden", !drawn.querySelector(".final"));
       setAttribute(byId("graph-panel"), "hidden", this.nodes.size < 2);
       this.tasks.forEach((task) => this.#tell(task));
@@ -46,7 +53,11 @@ export class Graph {
     if (!node) return;
     const state = task.not_responding ? "not_responding" : task.state;
     setAttribute(node, "class", `node ${state}`);
-    setAttribute(node.querySelector(".sign"), "href", `#sign-${task.not_responding ? "revert_failure" : task.state}`);
+    setAttribute(
+      node.querySelector(".sign"),
+      "href",
+      `#sign-${task.not_responding ? "revert_failure" : task.state}`,
+    );
     const far = task.state === "running" && !task.not_responding ? ` ${percent(task.progress)}` : "";
     setText(node.querySelector(".state"), stateWord(state) + far);
     const bar = node.querySelector(".bar");

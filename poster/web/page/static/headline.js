@@ -43,16 +43,40 @@ export class Headline {
   }
 
   #tellErrors(job) {
-    const failed = job.tasks.filter((task) => task.state === "revert_failure" && task.error && task.name !== job.error?.task);
+    const failed = job.tasks.filter(
+      (task) => task.state === "revert_failure" && task.error && task.name !== job.error?.task,
+    );
     const told = JSON.stringify([job.error, failed]);
     if (told === this.told) return;
     this.told = told;
-    const reverts = failed.length ? element("div", { class: "error-part" }, element("h2", {}, "Not reverted, effects may remain"), failed.map((task) => errorText({ ...task.error, task: task.name }))) : null;
-    const first = job.error ? element("div", { class: "error-part" }, element("h2", {}, job.error.task ? `Task “${job.error.task}” failed` : "Failed"), errorText({ ...job.error, task: null })) : null;
-    fill(byId("error"), first || reverts ? element("div", { class: "error-box", role: "group", "aria-label": "Error" }, reverts, first) : null);
+    const reverts = failed.length
+      ? element(
+          "div",
+          { class: "error-part" },
+          element("h2", {}, "Not reverted, effects may remain"),
+          failed.map((task) => errorText({ ...task.error, task: task.name })),
+        )
+      : null;
+    const first = job.error
+      ? element(
+          "div",
+          { class: "error-part" },
+          element("h2", {}, job.error.task ? `Task “${job.error.task}” failed` : "Failed"),
+          errorText({ ...job.error, task: null }),
+        )
+      : null;
+    fill(
+      byId("error"),
+      first || reverts
+        ? element("div", { class: "error-box", role: "group", "aria-label": "Error" }, reverts, first)
+        : null,
+    );
   }
 }
 
 function errorText(error) {
-  return element("pre", { class: "error-text" }, errorLine(error));
+  const text = errorLine(error);
+  const long = text.length > 300 || text.split("\n").length > 8;
+  const region = long ? { tabindex: 0, role: "region", "aria-label": "What it said" } : {};
+  return element("pre", { class: "error-text", ...region }, text);
 }

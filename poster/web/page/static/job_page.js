@@ -32,15 +32,19 @@ const requests = new Requests((changed) => (changed ? show(changed) : refresh.as
 const refresh = new Refresh(async () => show(await get(`/api/jobs/${id}`)), 150, complain);
 const read = new Refresh(readLines, 500, complain);
 
-new Live(`/api/jobs/${id}/events`, {
-  state: (line) => happened(line),
-  task: (line) => happened(line),
-  log: (line) => logs.add([line]),
-  progress: (event) => {
-    if (job && event.attempt === job.attempt) show({ ...job, progress: event.progress, tasks: event.tasks });
+new Live(
+  `/api/jobs/${id}/events`,
+  {
+    state: (line) => happened(line),
+    task: (line) => happened(line),
+    log: (line) => logs.add([line]),
+    progress: (event) => {
+      if (job && event.attempt === job.attempt) show({ ...job, progress: event.progress, tasks: event.tasks });
+    },
+    gone: leave,
   },
-  gone: leave,
-}, caughtUp);
+  caughtUp,
+);
 
 const note = takeNote();
 if (note) byId("job").prepend(element("p", { class: "notice", role: "status" }, note));
@@ -56,7 +60,7 @@ function caughtUp() {
 }
 
 async function readLines() {
-  for (let more = true; more; ) {
+  for (let more = true; more;) {
     const lines = await get(`/api/jobs/${id}/history?after=${history.last}&limit=${PAGE}`);
     history.add(lines);
     more = lines.length === PAGE;
@@ -86,6 +90,13 @@ function leave() {
   if (gone) return;
   gone = true;
   for (const part of byId("job").querySelectorAll("section, .columns")) setAttribute(part, "hidden", true);
-  fill(byId("error"), element("p", { class: "notice", role: "status" }, "This job was deleted. ", element("a", { href: "/" }, "All jobs")));
+  fill(
+    byId("error"),
+    element(
+      "p",
+      { class: "notice", role: "status" },
+      "This job was deleted. ",
+      element("a", { href: "/" }, "All jobs"),
+    ),
+  );
 }
-

@@ -42,11 +42,15 @@ const filters = new Filters(() => {
   list.now();
   if (stats) filters.tellCounts(stats);
 });
-new Live("/api/events", {
-  state: again,
-  progress: (event) => rows.progress(event.job, event.progress),
-  gone: again,
-}, again);
+new Live(
+  "/api/events",
+  {
+    state: again,
+    progress: (event) => rows.progress(event.job, event.progress),
+    gone: again,
+  },
+  again,
+);
 
 if (forbidden("post")) {
   byId("post-job").title = forbidden("post");
@@ -106,8 +110,18 @@ function tellEmpty() {
     return once(place, "filtered", element("div", { class: "empty" }, element("p", {}, "No job matches."), clear));
   }
   if (jobs.length === 0) {
-    const command = element("p", {}, "Post one here, or with ", element("code", {}, "poster post FLOW NAME=VALUE"), ".");
-    return once(place, "none", element("div", { class: "empty" }, element("p", {}, "There are no jobs yet."), command));
+    const command = element(
+      "p",
+      {},
+      "Post one here, or with ",
+      element("code", {}, "poster post FLOW NAME=VALUE"),
+      ".",
+    );
+    return once(
+      place,
+      "none",
+      element("div", { class: "empty" }, element("p", {}, "There are no jobs yet."), command),
+    );
   }
   if (stats && stats.conductors.alive === 0 && jobs.some((job) => job.state === "pending")) {
     const words = ["No conductor is alive, so nothing runs. Start one: ", element("code", {}, "conductor run")];

@@ -14,7 +14,7 @@ export class Live {
   /**
    * @param {string} path of the stream
    * @param {Object<string, function(any): void>} tell what to call for an event of each kind
-   * @param {function(): void} caughtUp called when it is open: whatever was shown may be old
+   * @param {function(): void} caughtUp called when it is open, and now and then: whatever was shown may be old
    */
   constructor(path, tell, caughtUp) {
     this.path = path;
@@ -24,6 +24,7 @@ export class Live {
     this.source = null;
     this.wait = FIRST_WAIT_MS;
     this.retry = null;
+    this.refused = false;
     this.watch = null;
     this.complaint = null;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.#open()));
@@ -41,7 +42,10 @@ export class Live {
     const source = new EventSource(url);
     this.source = source;
     source.addEventListener("open", (event) => event.data === undefined || this.#opened(event));
-    source.addEventListener("heartbeat", (event) => this.#heard(event));
+    source.addEventListener("heartbeat", (event) => {
+      serverSaid(this.#heard(event).at);
+      this.caughtUp(); // that a job at rest was removed is no event
+    });
     for (const kind of Object.keys(this.tell)) {
       source.addEventListener(kind, (event) => this.tell[kind](this.#heard(event)));
     }
@@ -52,6 +56,7 @@ export class Live {
   #opened(event) {
     serverSaid(this.#heard(event).at);
     this.wait = FIRST_WAIT_MS;
+    this.refused = false;
     this.#say(false);
     this.caughtUp();
   }
@@ -78,6 +83,8 @@ export class Live {
   async #openIfKnown() {
     try {
       await get("/api/me");
+      if (this.refused) this.last = ""; // the server answers, but not with this: begin anew
+      this.refused = true;
       this.#open();
     } catch (problem) {
       if (problem.status !== 401) this.#broken();

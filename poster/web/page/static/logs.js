@@ -24,7 +24,7 @@ export class Logs {
 
   /** Read what came since the last line that is known. */
   async read() {
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       const lines = await get(`/api/jobs/${this.job}/logs?after=${this.last}&limit=${PAGE}`);
       this.add(lines);
       more = lines.length === PAGE;
@@ -41,14 +41,35 @@ export class Logs {
   }
 
   #build() {
-    this.search = element("input", { type: "search", placeholder: "Search the log", "aria-label": "Search the log", autocomplete: "off", spellcheck: "false", oninput: () => this.#filter() });
+    this.search = element("input", {
+      type: "search",
+      placeholder: "Search the log",
+      "aria-label": "Search the log",
+      autocomplete: "off",
+      spellcheck: "false",
+      oninput: () => this.#filter(),
+    });
     this.follow = element("input", { type: "checkbox", checked: true, onchange: () => this.#follow() });
     this.count = element("span", { class: "hint", role: "status" });
     const download = new Button("Download", () => this.#download(), "small");
     this.problem = element("div", {});
-    byId("log").firstElementChild.append(this.search, element("label", { class: "check" }, this.follow, "Follow"), download.element);
+    byId("log").firstElementChild.append(
+      this.search,
+      element("label", { class: "check" }, this.follow, "Follow"),
+      download.element,
+    );
     this.list = element("ol", { class: "lines log-lines" });
-    this.box = element("div", { class: "scroll tall log-box", tabindex: 0, role: "region", "aria-label": "Lines of the log", onscroll: () => this.#scrolled() }, this.list);
+    this.box = element(
+      "div",
+      {
+        class: "scroll tall log-box",
+        tabindex: 0,
+        role: "region",
+        "aria-label": "Lines of the log",
+        onscroll: () => this.#scrolled(),
+      },
+      this.list,
+    );
     this.none = element("p", { class: "hint" }, "Nothing was logged yet.");
     byId("log").append(this.problem, this.none, this.box, this.count);
     setAttribute(this.box, "hidden", true);
@@ -65,7 +86,16 @@ export class Logs {
   }
 
   #line(line) {
-    const parts = [timeElement(line.at, (at) => clock(at, true)), element("span", { class: "line-task" }, line.task ?? ""), element("span", { class: "line-said" }, line.level && line.level !== "info" ? element("b", {}, `${line.level} `) : null, line.message ?? "")];
+    const parts = [
+      timeElement(line.at, (at) => clock(at, true)),
+      element("span", { class: "line-task" }, line.task ?? ""),
+      element(
+        "span",
+        { class: "line-said" },
+        line.level && line.level !== "info" ? element("b", {}, `${line.level} `) : null,
+        line.message ?? "",
+      ),
+    ];
     const made = element("li", { class: `line ${line.level ?? ""}`, "data-seq": line.seq }, parts);
     setAttribute(made, "hidden", !this.#fits(made));
     return made;
@@ -82,7 +112,9 @@ export class Logs {
   }
 
   #tellCount() {
-    const shown = this.words ? [...this.list.children].filter((line) => !line.hidden).length : this.list.childElementCount;
+    const shown = this.words
+      ? [...this.list.children].filter((line) => !line.hidden).length
+      : this.list.childElementCount;
     const all = this.seen.size;
     setText(this.count, shown === all ? count(all, "line") : `${number(shown)} of ${count(all, "line")}`);
   }
@@ -102,7 +134,11 @@ export class Logs {
       for (let after = 0, lines = []; text.length === 0 || lines.length === PAGE; after = lines.at(-1).seq) {
         lines = await get(`/api/jobs/${this.job}/logs?after=${after}&limit=${PAGE}`);
         if (!lines.length) break;
-        text.push(...lines.map((line) => [line.at, line.level, line.task, line.message].map((part) => part ?? "-").join(" ")));
+        text.push(
+          ...lines.map((line) =>
+            [line.at, line.level, line.task, line.message].map((part) => part ?? "-").join(" "),
+          ),
+        );
       }
       const url = URL.createObjectURL(new Blob([`${text.join("\n")}\n`], { type: "text/plain" }));
       element("a", { href: url, download: `${this.job}.log` }).click();

@@ -18,14 +18,22 @@ const SHOWN = 300; // answers that are listed; those that were refused come firs
  */
 export function cancelMany(asked, done) {
   const reason = reasonField("cancel-reason", "Reason (optional, the history tells it)");
-  const about = element("p", { class: "about" }, "What the jobs have done so far is reverted. They can be retried afterwards.");
+  const about = element(
+    "p",
+    { class: "about" },
+    "What the jobs have done so far is reverted. They can be retried afterwards.",
+  );
   if (asked.jobs?.length === 1) tellPlan(asked.jobs[0], about);
   request(asked, "cancel", "Cancel", "danger", about, reason, done);
 }
 
 /** Ask whether to retry. */
 export function retryMany(asked, done) {
-  const about = element("p", { class: "about" }, "Each begins a new attempt; one that kept its results goes on at the task that failed.");
+  const about = element(
+    "p",
+    { class: "about" },
+    "Each begins a new attempt; one that kept its results goes on at the task that failed.",
+  );
   request(asked, "retry", "Retry", "primary", about, null, done);
 }
 
@@ -34,16 +42,23 @@ function request(asked, path, verb, look, about, reason, done) {
   openDialog(`${verb} ${what}?`, (close) => {
     const body = element("div", { class: "dialog-body" }, about, named(asked), reason?.element);
     const problem = element("div", {});
-    const go = new Button(`${verb} ${what}`, async () => {
-      try {
-        const answers = await post(`/api/jobs/${path}`, { ...whichOf(asked), ...(reason?.field.value ? { reason: reason.field.value } : {}) });
-        tell(body, answers, verb);
-        go.show(false);
-        done();
-      } catch (failed) {
-        showProblem(problem, failed);
-      }
-    }, look);
+    const go = new Button(
+      `${verb} ${what}`,
+      async () => {
+        try {
+          const answers = await post(`/api/jobs/${path}`, {
+            ...whichOf(asked),
+            ...(reason?.field.value ? { reason: reason.field.value } : {}),
+          });
+          tell(body, answers, verb);
+          go.show(false);
+          done();
+        } catch (failed) {
+          showProblem(problem, failed);
+        }
+      },
+      look,
+    );
     reason?.field.addEventListener("keydown", (event) => event.key === "Enter" && go.button.click());
     return [body, problem, closing(close, go.element)];
   });
@@ -60,7 +75,9 @@ function whichOf({ jobs, filter }) {
 
 function named({ jobs }) {
   if (!jobs || jobs.length < 2) return null;
-  const first = jobs.slice(0, 5).map((job) => element("li", {}, badge(job.state), ` ${job.flow} `, element("code", {}, shortId(job.id))));
+  const first = jobs
+    .slice(0, 5)
+    .map((job) => element("li", {}, badge(job.state), ` ${job.flow} `, element("code", {}, shortId(job.id))));
   const more = jobs.length > 5 ? element("li", {}, `and ${number(jobs.length - 5)} more`) : null;
   return element("ul", { class: "plain" }, first, more);
 }
@@ -80,7 +97,14 @@ function tell(body, answers, verb) {
     ? `${verb} accepted for ${count(accepted.length, "job")}${refused.length ? `, refused for ${number(refused.length)}` : ""}.`
     : "No job matched.";
   const shown = [...refused, ...accepted].slice(0, SHOWN).map(answerItem);
-  const more = answers.length > SHOWN ? element("li", {}, `and ${number(answers.length - SHOWN)} more, all ${refused.length > SHOWN ? "listed by the API" : "accepted"}`) : null;
+  const more =
+    answers.length > SHOWN
+      ? element(
+          "li",
+          {},
+          `and ${number(answers.length - SHOWN)} more, all ${refused.length > SHOWN ? "listed by the API" : "accepted"}`,
+        )
+      : null;
   const list = element("ul", { class: "answers", tabindex: 0, "aria-label": "What became of each" }, shown, more);
   fill(body, element("p", { class: "about" }, summary), answers.length ? list : null);
   say(summary);

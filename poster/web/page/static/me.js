@@ -16,7 +16,12 @@ export function forbidden(role) {
 /** Say in the page's head who one is; who has a token can log out. */
 export function tellWho() {
   const leave = element("button", { type: "button", class: "quiet", onclick: logOut }, "Log out");
-  const known = element("span", { class: "name", title: `Role: ${me.role}` }, me.name, element("span", { class: "role" }, me.role));
+  const known = element(
+    "span",
+    { class: "name", title: `Role: ${me.role}` },
+    me.name,
+    element("span", { class: "role" }, me.role),
+  );
   fill(byId("who"), me.name ? known : null, me.token ? leave : null);
 }
 

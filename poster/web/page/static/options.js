@@ -9,17 +9,34 @@ const DURATION = "Seconds, or 90s, 5m, 1h30m";
 /** The fields, folded away until one is wanted or is wrong. */
 export class Options {
   constructor(flow) {
-    const text = (name, told) => new Field(name, element("input", { type: "text", autocomplete: "off", spellcheck: "false" }), told);
-    const choices = PRIORITIES.map((one) => element("option", { value: one, selected: one === "normal" }, one.replaceAll("_", " ")));
+    const text = (name, told) =>
+      new Field(name, element("input", { type: "text", autocomplete: "off", spellcheck: "false" }), told);
+    const choices = PRIORITIES.map((one) =>
+      element("option", { value: one, selected: one === "normal" }, one.replaceAll("_", " ")),
+    );
     this.fields = [
       new Field("priority", element("select", {}, choices), { label: "Priority" }),
       text("delay", { label: "Delay", hint: DURATION }),
-      text("timeout", { label: "Timeout", hint: limit(`${DURATION}: running time of an attempt`, flow.timeout, "s") }),
-      new Field("max_retries", element("input", { type: "number", min: 0, step: 1, inputmode: "numeric" }), { label: "Max retries", hint: limit("Automatic ones", flow.max_retries, "") }),
+      text("timeout", {
+        label: "Timeout",
+        hint: limit(`${DURATION}: running time of an attempt`, flow.timeout, "s"),
+      }),
+      new Field("max_retries", element("input", { type: "number", min: 0, step: 1, inputmode: "numeric" }), {
+        label: "Max retries",
+        hint: limit("Automatic ones", flow.max_retries, ""),
+      }),
       text("retry_interval", { label: "Retry interval", hint: limit(DURATION, flow.retry_interval, "s") }),
       text("key", { label: "Key", hint: "Gives the job back that has it and has not ended" }),
     ];
-    const pairs = element("div", { class: "form" }, element("div", { class: "pair" }, this.fields.map((field) => field.element)));
+    const pairs = element(
+      "div",
+      { class: "form" },
+      element(
+        "div",
+        { class: "pair" },
+        this.fields.map((field) => field.element),
+      ),
+    );
     this.element = element("details", { class: "options" }, element("summary", {}, "Options"), pairs);
   }
 
@@ -29,7 +46,8 @@ export class Options {
     for (const field of this.fields) {
       field.complain("");
       const value = field.value();
-      if (value !== undefined && value !== "normal") wanted[field.name] = field.name === "max_retries" ? Number(value) : value;
+      if (value !== undefined && value !== "normal")
+        wanted[field.name] = field.name === "max_retries" ? Number(value) : value;
     }
     return wanted;
   }

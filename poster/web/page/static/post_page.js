@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import { Button } from "./button.js";
+import { paragraphs } from "./description.js";
 import { byId, element, fill } from "./element.js";
 import { frame } from "./frame.js";
 import { forbidden } from "./me.js";
@@ -27,7 +28,7 @@ function show(flow) {
   const go = new Button(`Post ${flow.name}`, () => send(fields, options), "primary");
   go.set(`Post ${flow.name}`, forbidden("post"));
   go.button.type = "submit";
-  byId("description").textContent = flow.description;
+  fill(byId("description"), paragraphs(flow.description));
   form.addEventListener("submit", (event) => event.preventDefault());
   fill(form, fields.element, options.element, problem, element("div", {}, go.element));
 }

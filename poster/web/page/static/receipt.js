@@ -22,7 +22,11 @@ export function showAsked() {
   const place = byId("receipt");
   place.dataset.told = "";
   setAttribute(place, "hidden", false);
-  fill(place, element("h2", {}, "Cancelling"), element("ol", { class: "steps" }, step(["now", "Asking for the cancel", null])));
+  fill(
+    place,
+    element("h2", {}, "Cancelling"),
+    element("ol", { class: "steps" }, step(["now", "Asking for the cancel", null])),
+  );
 }
 
 function title(job) {
@@ -34,14 +38,26 @@ function title(job) {
 function stepsOf(job) {
   const { cancel } = job;
   const after = (at) => `after ${took(seconds(cancel.requested_at, at))}`;
-  const who = element("span", {}, `by ${cancel.by} at `, timeElement(cancel.requested_at, (at) => clock(at)), cancel.reason ? `: ${cancel.reason}` : "");
+  const who = element(
+    "span",
+    {},
+    `by ${cancel.by} at `,
+    timeElement(cancel.requested_at, (at) => clock(at)),
+    cancel.reason ? `: ${cancel.reason}` : "",
+  );
   const steps = [["done", "Accepted", who]];
   const over = job.state === "cancelled" || job.state === "revert_failed";
   if (!over || cancel.delivered_at) {
-    steps.push(cancel.delivered_at ? ["done", "Delivered", after(cancel.delivered_at)] : ["now", "Being delivered", job.conductor ? `to ${job.conductor}` : "waits for a conductor"]);
+    steps.push(
+      cancel.delivered_at
+        ? ["done", "Delivered", after(cancel.delivered_at)]
+        : ["now", "Being delivered", job.conductor ? `to ${job.conductor}` : "waits for a conductor"],
+    );
   }
   if (!over || cancel.stopped_at) {
-    const waits = cancel.delivered_at ? ["now", "Stopping", job.reason?.includes("respond") ? job.reason : "running tasks are interrupted"] : ["waits", "Stop", null];
+    const waits = cancel.delivered_at
+      ? ["now", "Stopping", job.reason?.includes("respond") ? job.reason : "running tasks are interrupted"]
+      : ["waits", "Stop", null];
     steps.push(cancel.stopped_at ? ["done", "Stopped", after(cancel.stopped_at)] : waits);
   }
   if (!over || cancel.total) steps.push(revertStep(job, over));
@@ -53,7 +69,9 @@ function revertStep({ cancel, state }, over) {
   const amount = `${cancel.reverted}/${cancel.total}`;
   if (over) return [state === "cancelled" ? "done" : "bad", `Reverted ${amount}`, null];
   if (cancel.reverted === cancel.total && cancel.stopped_at) return ["done", `Reverted ${amount}`, null];
-  return cancel.stopped_at ? ["now", `Reverting ${amount}`, null] : ["waits", `Revert ${cancel.total ? `0/${cancel.total}` : ""}`, null];
+  return cancel.stopped_at
+    ? ["now", `Reverting ${amount}`, null]
+    : ["waits", `Revert ${cancel.total ? `0/${cancel.total}` : ""}`, null];
 }
 
 function lastStep(job, over, after) {
@@ -64,5 +82,10 @@ function lastStep(job, over, after) {
 
 function step([how, what, more]) {
   const told = element("span", { class: "step-word" }, what);
-  return element("li", { class: `step ${how}` }, sign(SIGNS[how]), element("span", { class: "step-told" }, told, more && element("span", { class: "step-more" }, more)));
+  return element(
+    "li",
+    { class: `step ${how}` },
+    sign(SIGNS[how]),
+    element("span", { class: "step-told" }, told, more && element("span", { class: "step-more" }, more)),
+  );
 }

@@ -20,7 +20,11 @@ export class Refresh {
   /** Soon. */
   ask() {
     if (this.running) this.again = true;
-    else this.timer ??= setTimeout(() => this.now().catch(this.failed), Math.max(0, this.lastAt + this.pause - performance.now()));
+    else
+      this.timer ??= setTimeout(
+        () => this.now().catch(this.failed),
+        Math.max(0, this.lastAt + this.pause - performance.now()),
+      );
   }
 
   /** At once; what is asked meanwhile comes after it. */

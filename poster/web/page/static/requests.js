@@ -16,20 +16,44 @@ export class Requests {
   /** @param {function(Object=): void} changed called with the job as it then stands, if it is known */
   constructor(changed) {
     this.changed = changed;
-    this.reason = element("input", { id: "reason", type: "text", maxlength: 1000, autocomplete: "off", placeholder: "Reason (optional)", "aria-label": "Reason for the cancel", onkeydown: (event) => event.key === "Enter" && this.cancel.button.click() });
+    this.reason = element("input", {
+      id: "reason",
+      type: "text",
+      maxlength: 1000,
+      autocomplete: "off",
+      placeholder: "Reason (optional)",
+      "aria-label": "Reason for the cancel",
+      onkeydown: (event) => event.key === "Enter" && this.cancel.button.click(),
+    });
     this.plan = element("p", { class: "plan", id: "plan" });
     this.problem = element("div", {});
     this.cancel = new Button("Cancel job", () => this.#cancel(), "danger");
     this.pause = new Button("Pause", () => this.#send("pause"));
     this.resume = new Button("Resume", () => this.#send("resume"));
     this.retry = new Button("Retry", () => this.#send("retry"), "primary");
-    this.retryWith = new Button("Retry with other arguments…", () => openRetryForm(this.job, (job) => this.changed(job)));
-    this.cleanup = new Button("Run the failed reverts again", () => this.#send("retry", { cleanup: true }), "primary");
+    this.retryWith = new Button("Retry with other arguments…", () =>
+      openRetryForm(this.job, (job) => this.changed(job)),
+    );
+    this.cleanup = new Button(
+      "Run the failed reverts again",
+      () => this.#send("retry", { cleanup: true }),
+      "primary",
+    );
     this.force = new Button("Give the effects up and retry…", () => this.#askForce());
     this.delete = new Button("Delete…", () => this.#askDelete(), "quiet");
     const rest = [this.retry, this.retryWith, this.cleanup, this.force, this.pause, this.resume, this.delete];
     this.cancelPlace = element("div", { class: "cancel-place" }, this.cancel.element, this.reason);
-    fill(byId("requests"), element("div", { class: "request-line" }, this.cancelPlace, rest.map((button) => button.element)), this.plan, this.problem);
+    fill(
+      byId("requests"),
+      element(
+        "div",
+        { class: "request-line" },
+        this.cancelPlace,
+        this.plan,
+        rest.map((button) => button.element),
+      ),
+      this.problem,
+    );
   }
 
   /** Tell what the job allows as it stands now. */
@@ -98,7 +122,8 @@ export class Requests {
   }
 
   #askForce() {
-    const why = "A new attempt begins though a revert failed. Say what became of the effects that may remain: the history keeps it.";
+    const why =
+      "A new attempt begins though a revert failed. Say what became of the effects that may remain: the history keeps it.";
     this.#askReason("Give the effects up?", why, "Give them up and retry", "primary", true, async (reason) => {
       this.changed(await post(`/api/jobs/${this.job.id}/retry`, { force: true, reason }));
     });
@@ -113,27 +138,42 @@ export class Requests {
       : open
         ? "It is cancelled and reverted first; then it is removed with its history and its log."
         : "It is removed with its history and its log. This cannot be undone.";
-    this.#askReason(`Delete ${this.job.flow}?`, why, open ? "Cancel and delete" : "Delete for good", "danger", dirty, async (reason) => {
-      const left = await remove(address(`/api/jobs/${this.job.id}`, { force: dirty ? "true" : "", reason }));
-      if (left === null) location.assign("/");
-      else this.changed(left);
-    });
+    this.#askReason(
+      `Delete ${this.job.flow}?`,
+      why,
+      open ? "Cancel and delete" : "Delete for good",
+      "danger",
+      dirty,
+      async (reason) => {
+        const left = await remove(address(`/api/jobs/${this.job.id}`, { force: dirty ? "true" : "", reason }));
+        if (left === null) location.assign("/");
+        else this.changed(left);
+      },
+    );
   }
 
   #askReason(title, why, label, look, needed, act) {
     const reason = reasonField("ask-reason", needed ? "What became of the effects" : "Reason (optional)", needed);
     const problem = element("div", {});
     openDialog(title, (close) => {
-      const go = new Button(label, async () => {
-        if (needed && !reason.field.value.trim()) return showProblem(problem, new Error("Wants a reason."));
-        try {
-          await act(reason.field.value.trim());
-          return close();
-        } catch (failed) {
-          return showProblem(problem, failed);
-        }
-      }, look);
-      return [element("div", { class: "dialog-body" }, element("p", { class: "about" }, why), reason.element), problem, closing(close, go.element)];
+      const go = new Button(
+        label,
+        async () => {
+          if (needed && !reason.field.value.trim()) return showProblem(problem, new Error("Wants a reason."));
+          try {
+            await act(reason.field.value.trim());
+            return close();
+          } catch (failed) {
+            return showProblem(problem, failed);
+          }
+        },
+        look,
+      );
+      return [
+        element("div", { class: "dialog-body" }, element("p", { class: "about" }, why), reason.element),
+        problem,
+        closing(close, go.element),
+      ];
     });
   }
 }

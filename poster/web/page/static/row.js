@@ -23,7 +23,11 @@ export class Row {
     this.took = element("span", {});
     this.attempt = element("span", {});
     this.conductor = element("span", {});
-    this.act = new Button("Cancel", () => (noRetry(this.job) === null ? requests.retry(this.job) : requests.cancel(this.job)), "small");
+    this.act = new Button(
+      "Cancel",
+      () => (noRetry(this.job) === null ? requests.retry(this.job) : requests.cancel(this.job)),
+      "small",
+    );
     this.pick = element("input", { type: "checkbox", "aria-label": `Select ${job.flow} ${job.id}` });
     this.element = this.#built(job);
     this.update(job);
@@ -63,7 +67,8 @@ export class Row {
   }
 
   #tellAct() {
-    const retry = this.job.state === "failed" || this.job.state === "cancelled" || this.job.state === "revert_failed";
+    const retry =
+      this.job.state === "failed" || this.job.state === "cancelled" || this.job.state === "revert_failed";
     const off = forbidden("post") ?? (retry ? noRetry(this.job) : noCancel(this.job));
     this.act.set(retry ? "Retry" : "Cancel", off);
     setAttribute(this.act.button, "aria-label", `${retry ? "Retry" : "Cancel"} ${this.job.flow} ${this.job.id}`);

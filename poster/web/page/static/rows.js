@@ -63,7 +63,8 @@ export class Rows {
 
   #leave(id) {
     const { element } = this.rows.get(id);
-    if (element.contains(document.activeElement)) (element.nextElementSibling ?? element.previousElementSibling)?.focus();
+    if (element.contains(document.activeElement))
+      (element.nextElementSibling ?? element.previousElementSibling)?.focus();
     element.remove();
     this.rows.delete(id);
   }
@@ -80,7 +81,8 @@ export class Rows {
   #clicked(event) {
     const row = event.target.closest("tr");
     if (event.target.type === "checkbox") this.#pick(row.dataset.job, event.target.checked, event.shiftKey);
-    else if (row && !event.target.closest("a, button") && !getSelection().toString()) row.focus({ preventScroll: true });
+    else if (row && !event.target.closest("a, button") && !getSelection().toString())
+      row.focus({ preventScroll: true });
   }
 
   #pick(id, selected, many) {
@@ -89,7 +91,10 @@ export class Rows {
     const to = ids.indexOf(id);
     const picked = from < 0 ? [id] : ids.slice(Math.min(from, to), Math.max(from, to) + 1);
     this.anchor = id;
-    this.selection.set(picked.map((one) => this.rows.get(one).job), selected);
+    this.selection.set(
+      picked.map((one) => this.rows.get(one).job),
+      selected,
+    );
   }
 
   #key(event) {
@@ -97,8 +102,12 @@ export class Rows {
     if (row.tagName !== "TR" || event.ctrlKey || event.metaKey || event.altKey) return;
     const id = row.dataset.job;
     const moves = {
-      ArrowDown: row.nextElementSibling, j: row.nextElementSibling, ArrowUp: row.previousElementSibling,
-      k: row.previousElementSibling, Home: this.body.firstElementChild, End: this.body.lastElementChild,
+      ArrowDown: row.nextElementSibling,
+      j: row.nextElementSibling,
+      ArrowUp: row.previousElementSibling,
+      k: row.previousElementSibling,
+      Home: this.body.firstElementChild,
+      End: this.body.lastElementChild,
     };
     if (event.key in moves) moves[event.key]?.focus();
     else if (event.key === " ") this.#pick(id, !this.selection.has(id), event.shiftKey);

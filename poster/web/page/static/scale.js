@@ -1,6 +1,8 @@
 // Where a moment stands on a line, and where its ticks are. Pure.
 
-const STEPS_S = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+const STEPS_S = [
+  0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
+];
 const MOST_TICKS = 6;
 
 /** From one moment (in milliseconds) to another; a position is in percent. */
@@ -17,7 +19,8 @@ export class Scale {
   /** Seconds from the beginning, at round numbers. */
   get ticks() {
     const seconds = this.length / 1000;
-    const step = STEPS_S.find((one) => seconds / one <= MOST_TICKS) ?? Math.ceil(seconds / MOST_TICKS / 86400) * 86400;
+    const step =
+      STEPS_S.find((one) => seconds / one <= MOST_TICKS) ?? Math.ceil(seconds / MOST_TICKS / 86400) * 86400;
     const found = [];
     for (let number = 0; number * step <= seconds; number += 1) found.push(number * step);
     return found;

@@ -4,8 +4,16 @@ import { element, fill, setAttribute, setText } from "./element.js";
 import { number } from "./words.js";
 
 const HINTS = {
-  path: "a path", uri: "an address, with https:// or the like", "date-time": "as 2026-01-31T14:00:00Z", date: "as 2026-01-31",
-  time: "as 14:00:00", duration: "as PT10M or P1D", uuid: "a UUID", email: "an e-mail address", ipv4: "an IPv4 address", ipv6: "an IPv6 address",
+  path: "a path",
+  uri: "an address, with https:// or the like",
+  "date-time": "as 2026-01-31T14:00:00Z",
+  date: "as 2026-01-31",
+  time: "as 14:00:00",
+  duration: "as PT10M or P1D",
+  uuid: "a UUID",
+  email: "an e-mail address",
+  ipv4: "an IPv4 address",
+  ipv6: "an IPv6 address",
 };
 const TYPES = { date: "date", uri: "url", email: "email" };
 
@@ -20,8 +28,14 @@ export class SchemaForm {
     const needed = new Set(schema.required ?? []);
     const properties = Object.entries(schema.properties ?? {});
     this.given = given;
-    this.fields = properties.map(([name, property]) => fieldOf(name, resolved(property, schema), needed.has(name), secrets.includes(name), given));
-    this.element = element("div", { class: "form" }, this.fields.map((field) => field.element));
+    this.fields = properties.map(([name, property]) =>
+      fieldOf(name, resolved(property, schema), needed.has(name), secrets.includes(name), given),
+    );
+    this.element = element(
+      "div",
+      { class: "form" },
+      this.fields.map((field) => field.element),
+    );
     if (!properties.length) fill(this.element, element("p", { class: "hint" }, "It takes no arguments."));
   }
 
@@ -74,8 +88,19 @@ export class Field {
     setAttribute(control, "name", name);
     setAttribute(control, "aria-required", needed ? "true" : null);
     setAttribute(control, "aria-describedby", `${told ? `${id}-hint ` : ""}${id}-error`);
-    const named = element("label", { for: id }, label, needed ? element("span", { class: "needed" }, " (required)") : null);
-    this.element = element("div", { class: check ? "field check" : "field" }, check ? [control, named] : [named, control], told, this.error);
+    const named = element(
+      "label",
+      { for: id },
+      label,
+      needed ? element("span", { class: "needed" }, " (required)") : null,
+    );
+    this.element = element(
+      "div",
+      { class: check ? "field check" : "field" },
+      check ? [control, named] : [named, control],
+      told,
+      this.error,
+    );
   }
 
   /** Say what is wrong with it; nothing for an empty text. */
@@ -105,7 +130,9 @@ class CheckField extends Field {
 
 class ChoiceField extends Field {
   constructor(name, choices, initial, told) {
-    const options = choices.map((choice, at) => element("option", { value: at, selected: same(choice, initial) }, choice === null ? "none" : String(choice)));
+    const options = choices.map((choice, at) =>
+      element("option", { value: at, selected: same(choice, initial) }, choice === null ? "none" : String(choice)),
+    );
     const none = initial === undefined ? element("option", { value: "" }, "—") : null;
     super(name, element("select", {}, none, options), told);
     this.choices = choices;
@@ -129,22 +156,55 @@ class JsonField extends Field {
 
 function fieldOf(name, { schema, nullable }, needed, secret, given) {
   const initial = given && name in given ? given[name] : schema.default;
-  const told = { label: element("code", {}, name), hint: hintOf(schema, secret && given), needed: needed && !given };
+  const told = {
+    label: element("code", {}, name),
+    hint: hintOf(schema, secret, secret && given),
+    needed: needed && !given,
+  };
   if (secret || schema.writeOnly || schema.format === "password") {
     return new Field(name, element("input", { type: "password", autocomplete: "off" }), told);
   }
   const choices = schema.enum ?? ("const" in schema ? [schema.const] : null);
   if (choices) return new ChoiceField(name, nullable ? [...choices, null] : choices, initial, told);
-  if (schema.type === "boolean" && !nullable) return new CheckField(name, element("input", { type: "checkbox", checked: initial === true }), { ...told, needed: false, check: true });
+  if (schema.type === "boolean" && !nullable)
+    return new CheckField(name, element("input", { type: "checkbox", checked: initial === true }), {
+      ...told,
+      needed: false,
+      check: true,
+    });
   if (schema.type === "boolean") return new ChoiceField(name, [true, false, null], initial, told);
   if (schema.type === "integer" || schema.type === "number") {
     const step = schema.type === "integer" ? 1 : "any";
-    return new NumberField(name, element("input", { type: "number", step, min: schema.minimum, max: schema.maximum, value: initial ?? "", inputmode: schema.type === "integer" ? "numeric" : "decimal" }), told);
+    return new NumberField(
+      name,
+      element("input", {
+        type: "number",
+        step,
+        min: schema.minimum,
+        max: schema.maximum,
+        value: initial ?? "",
+        inputmode: schema.type === "integer" ? "numeric" : "decimal",
+      }),
+      told,
+    );
   }
   if (schema.type === "string") {
-    return new Field(name, element("input", { type: TYPES[schema.format] ?? "text", value: initial ?? "", autocomplete: "off", spellcheck: "false" }), told);
+    return new Field(
+      name,
+      element("input", {
+        type: TYPES[schema.format] ?? "text",
+        value: initial ?? "",
+        autocomplete: "off",
+        spellcheck: "false",
+      }),
+      told,
+    );
   }
-  const area = element("textarea", { rows: 3, spellcheck: "false", placeholder: schema.type === "array" ? "[]" : schema.type === "object" ? "{}" : "" });
+  const area = element("textarea", {
+    rows: 3,
+    spellcheck: "false",
+    placeholder: schema.type === "array" ? "[]" : schema.type === "object" ? "{}" : "",
+  });
   if (initial !== undefined && initial !== null) area.value = JSON.stringify(initial, null, 2);
   return new JsonField(name, area, told);
 }
@@ -153,7 +213,10 @@ function fieldOf(name, { schema, nullable }, needed, secret, given) {
 function resolved(property, root) {
   const { $ref, anyOf, allOf, ...rest } = property;
   if ($ref) {
-    const target = $ref.split("/").slice(1).reduce((at, part) => at?.[part.replaceAll("~1", "/").replaceAll("~0", "~")], root);
+    const target = $ref
+      .split("/")
+      .slice(1)
+      .reduce((at, part) => at?.[part.replaceAll("~1", "/").replaceAll("~0", "~")], root);
     const found = resolved(target ?? {}, root);
     return { ...found, schema: { ...found.schema, ...rest } };
   }
@@ -164,8 +227,9 @@ function resolved(property, root) {
   return { schema: { ...resolved(others[0], root).schema, ...rest }, nullable: true };
 }
 
-function hintOf(schema, unchanged) {
-  const said = [schema.description, unchanged ? "left empty, it stays as it is" : HINTS[schema.format]];
+function hintOf(schema, secret, unchanged) {
+  const kind = secret ? "env:NAME or file:PATH, which the conductor looks up" : HINTS[schema.format];
+  const said = [schema.description, kind, unchanged ? "left empty, it stays as it is" : null];
   const { minimum, maximum, exclusiveMinimum, minLength, maxLength, pattern } = schema;
   if (minimum !== undefined && maximum !== undefined) said.push(`${number(minimum)} to ${number(maximum)}`);
   else if (minimum !== undefined) said.push(`${number(minimum)} or more`);
@@ -174,7 +238,8 @@ function hintOf(schema, unchanged) {
   if (minLength > 1) said.push(`at least ${minLength} characters`);
   if (maxLength && maxLength < 200) said.push(`at most ${maxLength} characters`);
   if (pattern) said.push(`like ${pattern}`);
-  if (schema.type === "array" || schema.type === "object") said.push(`JSON, ${schema.type === "array" ? "a list" : "an object"}`);
+  if (schema.type === "array" || schema.type === "object")
+    said.push(`JSON, ${schema.type === "array" ? "a list" : "an object"}`);
   else if (!schema.type && !schema.enum && !("const" in schema)) said.push("JSON");
   const told = said.filter(Boolean).join("; ");
   return told ? told[0].toUpperCase() + told.slice(1) : "";

@@ -22,8 +22,20 @@ export class Selection {
     this.cancel = new Button("Cancel", () => how.cancel(this.#asked(noCancel)), "danger");
     this.retry = new Button("Retry", () => how.retry(this.#asked(noRetry)));
     this.all = element("button", { type: "button", class: "quiet", onclick: () => this.selectAll() });
-    const clear = element("button", { type: "button", class: "quiet", onclick: () => this.clear() }, "Clear selection");
-    fill(byId("selection"), this.told, this.all, element("span", { class: "spring" }), this.retry.element, this.cancel.element, clear);
+    const clear = element(
+      "button",
+      { type: "button", class: "quiet", onclick: () => this.clear() },
+      "Clear selection",
+    );
+    fill(
+      byId("selection"),
+      this.told,
+      this.all,
+      element("span", { class: "spring" }),
+      this.retry.element,
+      this.cancel.element,
+      clear,
+    );
     byId("pick-all").addEventListener("change", (event) => this.set(this.shown, event.target.checked));
   }
 
@@ -86,7 +98,11 @@ export class Selection {
     byId("pick-all").checked = whole;
     byId("pick-all").indeterminate = !whole && this.shown.some((job) => this.has(job.id));
     setText(this.all, `Select all ${count(this.total, "job")} that match`);
-    setAttribute(this.all, "hidden", this.filter !== null || !this.matching || !whole || this.total <= this.shown.length);
+    setAttribute(
+      this.all,
+      "hidden",
+      this.filter !== null || !this.matching || !whole || this.total <= this.shown.length,
+    );
     if (this.filter) this.#tellOfAll();
     else this.#tellOfSome();
     this.how.changed();
@@ -97,8 +113,14 @@ export class Selection {
     const closed = states.length > 0 && states.every((state) => NOT_OPEN.has(state));
     const fresh = states.length > 0 && !states.some((state) => RETRIABLE.has(state));
     const asked = states.length ? `all ${number(this.total)}` : "all";
-    this.cancel.set(states.length ? `Cancel ${asked} jobs` : "Cancel all that have not ended", forbidden("post") ?? (closed ? "Jobs of these states cannot be cancelled." : null));
-    this.retry.set(states.length ? `Retry ${asked} jobs` : "Retry all failed and cancelled", forbidden("post") ?? (fresh ? "Only failed and cancelled jobs can be retried." : null));
+    this.cancel.set(
+      states.length ? `Cancel ${asked} jobs` : "Cancel all that have not ended",
+      forbidden("post") ?? (closed ? "Jobs of these states cannot be cancelled." : null),
+    );
+    this.retry.set(
+      states.length ? `Retry ${asked} jobs` : "Retry all failed and cancelled",
+      forbidden("post") ?? (fresh ? "Only failed and cancelled jobs can be retried." : null),
+    );
   }
 
   #tellOfSome() {
@@ -109,8 +131,16 @@ export class Selection {
   #tellOne(button, verb, why, done) {
     const jobs = [...this.jobs.values()];
     const can = jobs.filter((job) => why(job) === null).length;
-    const off = can > 0 ? null : jobs.length === 1 ? why(jobs[0]) : `None of the ${number(jobs.length)} selected can be ${done}.`;
+    const off =
+      can > 0
+        ? null
+        : jobs.length === 1
+          ? why(jobs[0])
+          : `None of the ${number(jobs.length)} selected can be ${done}.`;
     const of = can > 0 && can < jobs.length ? ` of ${number(jobs.length)}` : "";
-    button.set(can === 0 ? verb : `${verb} ${number(can)}${of} job${can === 1 && !of ? "" : "s"}`, forbidden("post") ?? off);
+    button.set(
+      can === 0 ? verb : `${verb} ${number(can)}${of} job${can === 1 && !of ? "" : "s"}`,
+      forbidden("post") ?? off,
+    );
   }
 }

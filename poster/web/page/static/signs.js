@@ -29,12 +29,21 @@ const PATHS = {
 /** The sign of a state. */
 export function sign(state) {
   const path = picture("path", { d: PATHS[state] ?? PATHS.pending });
-  return picture("svg", { class: "sign", viewBox: "-8 -8 16 16", width: 16, height: 16, "aria-hidden": "true" }, path);
+  return picture(
+    "svg",
+    { class: "sign", viewBox: "-8 -8 16 16", width: 16, height: 16, "aria-hidden": "true" },
+    path,
+  );
 }
 
 /** A state by sign, word and colour. */
 export function badge(state) {
-  return element("span", { class: `badge ${state}`, "data-state": state }, sign(state), element("span", {}, stateWord(state)));
+  return element(
+    "span",
+    { class: `badge ${state}`, "data-state": state },
+    sign(state),
+    element("span", {}, stateWord(state)),
+  );
 }
 
 /** Let a badge tell another state. */

@@ -58,7 +58,14 @@ class AttemptView {
     this.summary = element("summary", {});
     this.body = element("tbody", {});
     const column = (name, ...told) => element("th", { scope: "col", class: name }, ...told);
-    const head = element("tr", {}, column("task", "Task"), column("state", "State"), column("bars", element("span", { class: "visually-hidden" }, "Time"), this.axis.element), column("took", "Took"));
+    const head = element(
+      "tr",
+      {},
+      column("task", "Task"),
+      column("state", "State"),
+      column("bars", element("span", { class: "visually-hidden" }, "Time"), this.axis.element),
+      column("took", "Took"),
+    );
     const table = element("table", { class: "tasks" }, element("thead", {}, head), this.body);
     this.element = element("details", { class: "attempt", open, "data-attempt": number }, this.summary, table);
   }
@@ -72,7 +79,8 @@ class AttemptView {
       this.left = true; // another one has begun since
       this.element.open = false;
     }
-    const known = job && job.tasks.length ? job.tasks : [...attempt.tasks.keys()].map((name) => earlierTask(name, attempt));
+    const known =
+      job && job.tasks.length ? job.tasks : [...attempt.tasks.keys()].map((name) => earlierTask(name, attempt));
     const names = new Set(known.map((task) => task.name));
     for (const [name, row] of this.rows) {
       if (!names.has(name)) {
@@ -105,7 +113,12 @@ class AttemptView {
 
   #tellSummary(tasks) {
     const { from, to, number } = this.attempt;
-    const length = from === null ? "has not begun" : to === null ? `since ${clock(from)}` : `${clock(from)}, ${took((to - from) / 1000)}`;
+    const length =
+      from === null
+        ? "has not begun"
+        : to === null
+          ? `since ${clock(from)}`
+          : `${clock(from)}, ${took((to - from) / 1000)}`;
     setText(this.summary, `Attempt ${number} · ${length}${tasks.length ? "" : " · no tasks yet"}`);
   }
 }
@@ -119,7 +132,12 @@ class TaskRow {
     this.element = element(
       "tr",
       { "data-task": task.name },
-      element("th", { scope: "row", class: "task" }, element("span", { class: "task-name" }, task.name), this.note),
+      element(
+        "th",
+        { scope: "row", class: "task" },
+        element("span", { class: "task-name" }, task.name),
+        this.note,
+      ),
       element("td", { class: "state" }, this.state),
       element("td", { class: "bars" }, this.track.element),
       element("td", { class: "took number" }, this.took),
@@ -139,12 +157,15 @@ class TaskRow {
 
   tick(scale, at) {
     this.track.place(scale, at);
-    const sum = (kind) => this.parts.filter((part) => part.kind === kind).reduce((all, part) => all + (part.to ?? at) - part.from, 0) / 1000;
+    const sum = (kind) =>
+      this.parts.filter((part) => part.kind === kind).reduce((all, part) => all + (part.to ?? at) - part.from, 0) /
+      1000;
     const open = this.parts.some((part) => part.to === null);
     const told = (kind) => (open ? going(sum(kind)) : took(sum(kind)));
     const undone = this.parts.some((part) => part.kind === "revert") ? ` ↶ ${told("revert")}` : "";
     setText(this.took, this.parts.length ? told("execute") + undone : "");
-    if (this.stuck) setText(this.stuck, `Does not respond for ${going(seconds(this.task.not_responding.since))}. It is here:`);
+    if (this.stuck)
+      setText(this.stuck, `Does not respond for ${going(seconds(this.task.not_responding.since))}. It is here:`);
   }
 
   remove() {
@@ -153,14 +174,34 @@ class TaskRow {
   }
 
   #tellMore(task, error) {
-    const own = task.error && task.state !== "revert_failure" && !(error?.task === task.name && error.message === task.error.message) ? task.error : null;
+    const own =
+      task.error &&
+      task.state !== "revert_failure" &&
+      !(error?.task === task.name && error.message === task.error.message)
+        ? task.error
+        : null;
     const told = JSON.stringify([own, task.not_responding ?? null]);
     if (told === this.told) return;
     this.told = told;
     setAttribute(this.more, "hidden", !own && !task.not_responding);
     this.stuck = task.not_responding ? element("p", { class: "stuck" }) : null;
-    const stack = task.not_responding && element("pre", { class: "stack", tabindex: 0, "aria-label": `Where ${task.name} is` }, task.not_responding.stack);
-    fill(this.more, element("td", { colspan: 4 }, own && element("p", { class: "task-error" }, errorLine({ ...own, task: null })), this.stuck, stack));
+    const stack =
+      task.not_responding &&
+      element(
+        "pre",
+        { class: "stack", tabindex: 0, "aria-label": `Where ${task.name} is` },
+        task.not_responding.stack,
+      );
+    fill(
+      this.more,
+      element(
+        "td",
+        { colspan: 4 },
+        own && element("p", { class: "task-error" }, errorLine({ ...own, task: null })),
+        this.stuck,
+        stack,
+      ),
+    );
   }
 }
 

@@ -23,7 +23,10 @@ export class Track {
     });
     while (this.marks.length > marks.length) this.marks.pop().remove();
     marks.forEach((mark, number) => {
-      this.marks[number] ??= this.element.insertBefore(picture("line", { y1: 0, y2: "100%" }), this.element.firstChild);
+      this.marks[number] ??= this.element.insertBefore(
+        picture("line", { y1: 0, y2: "100%" }),
+        this.element.firstChild,
+      );
       setAttribute(this.marks[number], "class", `mark ${mark.what}`);
     });
     this.parts = parts;

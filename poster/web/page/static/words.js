@@ -29,7 +29,11 @@ export function going(seconds) {
 
 /** How long ago, in its largest unit. */
 export function age(seconds) {
-  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"]]) {
+  for (const [size, unit] of [
+    [86400, "d"],
+    [3600, "h"],
+    [60, "m"],
+  ]) {
     if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
   }
   return `${Math.max(0, Math.floor(seconds))} s`;
@@ -56,7 +60,9 @@ export function count(amount, noun) {
 export function detail(reported) {
   if (!reported) return "";
   const { done, total, ...rest } = reported;
-  const said = Object.entries(rest).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${plain(value)}`);
+  const said = Object.entries(rest)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name} ${plain(value)}`);
   if (done !== undefined && done !== null) said.unshift(plain(done) + (total ? ` / ${plain(total)}` : ""));
   return said.join(", ");
 }
