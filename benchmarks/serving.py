@@ -135,7 +135,7 @@ async def _read(address: str, asked: Asked, opened: asyncio.Barrier) -> None:
     reader, writer = await asyncio.open_connection(server.hostname, server.port)
     with contextlib.closing(writer):
         writer.write(f"GET /api/events HTTP/1.1\r\nHost: {server.netloc}\r\n\r\n".encode())
-        await reader.readuntil(b"event: open")
+        await reader.readuntil(b"event: begin")
         await opened.wait()
         while told := await reader.read(65536):
             asked.events += told.count(b"event: ")

@@ -90,4 +90,4 @@ def test_the_table_of_events_is_whole():
     from poster.web.live import event
 
     told = set(re.findall(r"^\| `(\w+)` \| [^|]+ \| (?:yes)? *\|$", TEXT, re.MULTILINE))
-    assert told == {*event.KINDS, event.OPEN, event.HEARTBEAT}
+    assert told == {*event.KINDS, event.BEGIN, event.HEARTBEAT}

@@ -71,14 +71,14 @@ class Served:
 
     @contextmanager
     def events(self, path: str = "/api/events", **params: Any) -> Iterator[Iterator[Told]]:
-        """The events of a stream, which has begun: `open` was read."""
+        """The events of a stream, which has begun: `begin` was read."""
         headers = params.pop("headers", {})
         with self.http.stream("GET", path, params=params, headers=headers) as answered:
             assert answered.status_code == 200, answered.read()
             assert answered.headers["content-type"].partition(";")[0] == "text/event-stream"
             told = read_events(answered)
             opened = next(told)
-            assert opened.event == "open"
+            assert opened.event == "begin"
             yield told
 
 

@@ -165,7 +165,7 @@ def test_when_nothing_happens_it_says_that_it_lives(served, monkeypatch):
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.05)
     with served.http.stream("GET", "/api/events") as answered:
         kinds = [event.event for event in itertools.islice(read_events(answered), 4)]
-    assert kinds == ["open", "heartbeat", "heartbeat", "heartbeat"]
+    assert kinds == ["begin", "heartbeat", "heartbeat", "heartbeat"]
 
 
 @pytest.mark.only_on("postgresql")
@@ -300,7 +300,7 @@ def socket_of(served: Served, path: str = "/api/ws", **headers: str):
 
 def test_a_websocket_tells_the_same(served, simple, house):
     with served.events() as told, socket_of(served) as websocket:
-        assert json.loads(websocket.recv(20))["event"] == "open"
+        assert json.loads(websocket.recv(20))["event"] == "begin"
         job = served.post()
         house.drain()
         stored = [event for event in until_state(told, "completed") if event.event in STORED]
@@ -311,7 +311,7 @@ def test_a_websocket_tells_the_same(served, simple, house):
                 messages.append(Told(message["event"], message["data"], message["id"]))
     assert messages == stored
     with socket_of(served, f"/api/ws?job={job}&after={stored[2].id}&kind=state") as websocket:
-        assert json.loads(websocket.recv(20))["event"] == "open"
+        assert json.loads(websocket.recv(20))["event"] == "begin"
         assert json.loads(websocket.recv(20))["data"]["state"] == "completed"
 
 
@@ -341,5 +341,5 @@ def test_a_websocket_takes_nothing_and_ends_with_the_server(served):
         websocket.send(b"\xff")
         served.app.state.feed.end_streams()
         told = [json.loads(message)["event"] for message in websocket]  # until it is closed, in order
-        assert set(told) <= {"open"}
+        assert set(told) <= {"begin"}
         assert websocket.close_code in (1001, 1012)
