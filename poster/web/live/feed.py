@@ -71,8 +71,7 @@ class Feed:
         """End all streams, and the thread."""
         self.end_streams()
         self._stop.set()
-        if (listener := self._listener) is not None:
-            listener.wake()
+        self._wake()
         await asyncio.to_thread(self._thread.join)
 
     def end_streams(self) -> None:
@@ -80,6 +79,10 @@ class Feed:
         self._ended = True
         for subscription in self._subscriptions:
             subscription.close()
+
+    def _wake(self) -> None:
+        if (listener := self._listener) is not None:
+            listener.wake()
 
     @property
     def streams(self) -> int:
@@ -107,6 +110,7 @@ class Feed:
             subscription.close()
         self._subscriptions.add(subscription)
         self._note_watched()
+        self._wake()  # how far tasks are is told at once
         return subscription
 
     def leave(self, subscription: Subscription) -> None:
