@@ -44,6 +44,7 @@ def test_from_the_form_to_the_end(site: Site, visit: Visit) -> None:
     for one in (page, watching):
         expect(one.locator("#state")).to_have_text("cancelled")
         expect(one.locator("#receipt .step").last).to_have_text(re.compile("Cancelled"))
+        expect(one.locator("#receipt")).to_contain_text("“charge” had begun and cannot be undone.")
         expect(one.locator("tr[data-task=reserve] .part.revert.reverted")).to_have_count(1)
         expect(one.locator("tr[data-task=reserve] .mark.cancel")).to_have_count(1)
     expect(row.locator(".badge")).to_have_text("cancelled")

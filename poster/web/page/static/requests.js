@@ -6,7 +6,7 @@ import { closing, openDialog, reasonField } from "./dialog.js";
 import { byId, element, fill, setAttribute, setText } from "./element.js";
 import { forbidden } from "./me.js";
 import { planSentence } from "./plan.js";
-import { showAsked } from "./receipt.js";
+import { hideAsked, showAsked } from "./receipt.js";
 import { openRetryForm } from "./retry_form.js";
 import { ended, kept, noCancel, noPause, noResume, noRetry } from "./rules.js";
 import { say, showProblem } from "./said.js";
@@ -111,11 +111,13 @@ export class Requests {
   async #send(request, body = {}) {
     try {
       const job = await post(`/api/jobs/${this.job.id}/${request}`, body);
+      hideAsked();
       this.reason.value = "";
       showProblem(this.problem, null);
       this.changed(job);
       if (request === "cancel") say("The cancel is accepted.");
     } catch (problem) {
+      hideAsked();
       showProblem(this.problem, problem);
       this.changed();
     }
