@@ -115,6 +115,8 @@ TOOLS = (
     Tool("Java", ("java",), apt="default-jre-headless", brew="openjdk"),
     Tool("Redis", ("redis-server",), apt="redis-server", brew="redis"),
     Tool("etcd", ("etcd",), apt="etcd-server", brew="etcd"),
+    Tool("curl", ("curl",), apt="curl", brew="curl"),
+    Tool("jq", ("jq",), apt="jq", brew="jq"),
     Tool(
         "Chromium",
         (
@@ -129,7 +131,7 @@ TOOLS = (
         brew="--cask chromium",
     ),
 )
-BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "Chromium"))
+BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq", "Chromium"))
 
 
 class SetupError(Exception):

@@ -28,8 +28,8 @@ class SettingError(JobboardError):
 class NoSuchJob(JobboardError):
     """No record has this id."""
 
-    def __init__(self, job: str) -> None:
-        super().__init__(f"no such job: {job} (`poster list` shows the newest)")
+    def __init__(self, job: str, why: str = "`poster list` shows the newest") -> None:
+        super().__init__(f"no such job: {job} ({why})")
         self.job = job
 
 

@@ -29,6 +29,10 @@ NOT_RESPONDING = "not_responding"
 """The state in the line of a task that goes on though its job is to stop; its data hold the `stack`."""
 
 
+POSTED = "posted"
+"""The message of a job's first line."""
+
+
 @dataclass(frozen=True)
 class NewLine:
     """A line to write."""
@@ -103,12 +107,11 @@ def last_position(database: Database) -> Position:
 
     What is missing among the last lines may still be on its way.
     """
-    last = sa.select(events.c.seq).order_by(events.c.seq.desc()).limit(_ON_THEIR_WAY)
+    greatest = sa.select(sa.func.max(events.c.seq)).scalar_subquery()
+    last = sa.select(events.c.seq).where(events.c.seq > greatest - _ON_THEIR_WAY).order_by(events.c.seq)
     with database.read() as connection:
         lines = connection.execute(last).scalars().all()
-    if not lines:
-        return Position()
-    return functools.reduce(Position.having, reversed(lines), Position(lines[-1] - 1))
+    return functools.reduce(Position.having, lines, Position(lines[0] - 1 if lines else 0))
 
 
 def _line(row: Row) -> HistoryLine:

@@ -267,6 +267,17 @@ sessions = sa.Table(
     sa.Index("sessions_expires", "expires_at"),
 )
 
+deletions = sa.Table(
+    "deletions",
+    metadata,
+    sa.Column("job", sa.String(26), primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("by", sa.String(255), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Index("deletions_at", "at"),
+)
+"""Who asked for a job to be deleted: all that is left of it. Purged with the jobs that ended as long ago."""
+
 tokens = sa.Table(
     "tokens",
     metadata,

@@ -56,13 +56,17 @@ class Token:
 
 
 def create(
-    database: Database, name: str, role: Role, *, by: str, expires_s: float | None = None
+    database: Database, name: str | None, role: Role, *, by: str, expires_s: float | None = None
 ) -> tuple[Token, str]:
-    """A new token, and its text, which cannot be had again. Raises `Unreachable`."""
+    """A new token, and its text, which cannot be had again. Without a name it has that of its role and id.
+
+    Raises `Unreachable`.
+    """
     now = database.now()
+    own = "".join(secrets.choice(ALPHABET) for _ in range(_ID_LENGTH))
     token = Token(
-        id="".join(secrets.choice(ALPHABET) for _ in range(_ID_LENGTH)),
-        name=name,
+        id=own,
+        name=name or f"{role}-{own}",
         role=role,
         created_at=now,
         created_by=by,

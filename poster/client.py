@@ -17,13 +17,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from jobboard import history, removal, tokens
+from jobboard import history, hours, removal, tokens
 from jobboard.address import MASK
 from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
 from jobboard.dispatch.opening import open_records
 from jobboard.errors import NoSuchJob, Refused, Unreachable
-from jobboard.models import ConductorRow, HistoryLine, Job, NewJob, Page, Task
+from jobboard.models import ConductorRow, HistoryLine, Hour, Job, NewJob, Page, Task
 from jobboard.records import Answer, Posted, Records
 from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
@@ -446,6 +446,13 @@ class Client:
 
         return stats_of(self._records.count(), self._records.oldest_due(), self.conductors(), self.database.now())
 
+    def day(self) -> builtins.list[Hour]:
+        """The last 24 hours of UTC, oldest first: how many jobs were posted in each, and how many ended.
+
+        Counted are those that are stored: not what was removed, and one that was retried only where it ended last.
+        """
+        return hours.last_day(self.database)
+
     def doctor(self) -> Report:
         """Whether all that is needed is there. Never raises for what it finds wrong."""
         from poster.doctor import examine
@@ -460,7 +467,7 @@ class Client:
 
     # Who may use the HTTP API
 
-    def create_token(self, name: str, role: Role, expires_s: float | None = None) -> tuple[Token, str]:
+    def create_token(self, name: str | None, role: Role, expires_s: float | None = None) -> tuple[Token, str]:
         """A new token, and its text, which is nowhere to be had again. Raises `InvalidRequest`."""
         check_name("name", name)
         return tokens.create(self.database, name, role, by=self.by, expires_s=expires_s)

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict  # as pydantic wants it where Python is 
 if TYPE_CHECKING:
     from flows.registry import FlowSpec
     from jobboard.errors import JobboardError
-    from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, Task, TaskError
+    from jobboard.models import Cancel, ConductorRow, HistoryLine, Hour, Job, Task, TaskError
     from jobboard.tokens import Token
     from poster.cancel_plan import CancelPlan
     from poster.doctor import Report
@@ -179,6 +179,20 @@ class StatsDocument(TypedDict):
     conductors: BusyDocument
 
 
+HourDocument = TypedDict(  # `from` is no name to Python
+    "HourDocument",
+    {
+        "from": str,
+        "completed": int,
+        "failed": int,
+        "cancelled": int,
+        "revert_failed": int,
+        "posted": int,
+    },
+)
+"""How many jobs ended in the hour that begins then, and how many were posted in it."""
+
+
 class PlanDocument(TypedDict):
     """What a cancel now would do: tasks, in the order of their reverts."""
 
@@ -327,6 +341,18 @@ def stats_document(stats: Stats) -> StatsDocument:
         "oldest_waiting_since": moment(stats.oldest_waiting_since),
         "oldest_waiting_s": stats.oldest_waiting_s,
         "conductors": {"alive": stats.conductors, "slots": stats.slots, "busy": stats.busy},
+    }
+
+
+def hour_document(hour: Hour) -> HourDocument:
+    """An hour of the last day."""
+    return {
+        "from": moment(hour.begins_at),
+        "completed": hour.completed,
+        "failed": hour.failed,
+        "cancelled": hour.cancelled,
+        "revert_failed": hour.revert_failed,
+        "posted": hour.posted,
     }
 
 

@@ -33,13 +33,28 @@ if TYPE_CHECKING:
     show_default=True,
     help="What is logged, to standard error.",
 )
-def serve(host: str, port: int, require_token: bool, hosts: tuple[str, ...], log_level: str) -> int:  # noqa: FBT001, RUF100 - click's
-    """Serve the HTTP API and the page, until Ctrl-C or SIGTERM.
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How it is logged; json: an object a line.",
+)
+def serve(
+    host: str,
+    port: int,
+    require_token: bool,  # noqa: FBT001, RUF100 - click's
+    hosts: tuple[str, ...],
+    log_level: str,
+    log_format: str,
+) -> int:
+    """Serve the HTTP API and the page.
 
-    On an address of this machine only (127.0.0.1, ::1, localhost) whoever can reach it may do everything. On any
-    other, and with --require-token, a token is needed: `poster token create` makes one.
+    Until Ctrl-C or SIGTERM. On an address of this machine only (127.0.0.1, ::1, localhost) whoever can reach it
+    may do everything. On any other, and with --require-token, a token is needed: `poster token create` makes one.
 
-    The address is printed on standard output once it listens. The API is described at /docs.
+    The address is printed on standard output once it listens. The API is described at /docs; Prometheus reads
+    /metrics.
 
     \b
     Examples:
@@ -52,7 +67,7 @@ def serve(host: str, port: int, require_token: bool, hosts: tuple[str, ...], log
     from poster.web.server import serve as serve_app
     from poster.web.server import url_of
 
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s")
+    _set_up_logging(log_level, log_format)
     out = session.output()
     token_needed = require_token or not is_loopback(host)
     with session.open_client() as client:
@@ -72,6 +87,16 @@ def serve(host: str, port: int, require_token: bool, hosts: tuple[str, ...], log
     return DONE
 
 
+def _set_up_logging(level: str, form: str) -> None:
+    from flows.secrets import without_secrets
+    from jobboard.json_log import JsonFormatter
+
+    handler = logging.StreamHandler()
+    as_text = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
+    handler.setFormatter(JsonFormatter(masked=without_secrets) if form == "json" else as_text)
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
 def _check_flows(client: Client) -> None:
     """Load them now: who starts the server hears what is wrong with them."""
     if not client.flows():
@@ -83,7 +108,7 @@ def _check_tokens(client: Client, host: str) -> None:
     if not any(token.is_valid(now) for token in client.tokens()):
         raise click.UsageError(
             f"{host} can be reached by others, and there is no token to know them by: "
-            "make one with `poster token create NAME --role admin`"
+            "make one with `poster token create --role admin`"
         )
 
 

@@ -23,10 +23,10 @@ _ROLES: Final = ("read", "post", "admin")  # a test holds them against the jobbo
     "--role", type=click.Choice(_ROLES), required=True, help="What it allows: each more than the one before."
 )
 @click.option(
-    "--name", metavar="TEXT", required=True, help="What it is for; the history tells who did a thing by it."
+    "--name", metavar="TEXT", help="What it is for; the history tells who did a thing by it.  [role and id]"
 )
 @click.option("--expires", type=DURATION, metavar="D", help="Valid so long, as 12h or 90d.  [for ever]")
-def create(role: str, name: str, expires: float | None) -> int:
+def create(role: str, name: str | None, expires: float | None) -> int:
     """Make an access token and print it, this once.
 
     Only its SHA-256 is stored: who loses it makes another. `read` sees jobs, flows and conductors; `post` also

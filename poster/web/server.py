@@ -52,7 +52,12 @@ def url_of(listening: socket.socket) -> str:
 def serve(app: FastAPI, listening: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     logging.getLogger("uvicorn.error").addFilter(_without_the_dropped)
-    config = uvicorn.Config(
+    asyncio.run(_Server(configured(app), app.state.feed).serve([listening]))
+
+
+def configured(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn is to serve it."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -61,7 +66,6 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,  # type: ignore[arg-type]  # asyncio takes parts of seconds
     )
-    asyncio.run(_Server(config, app.state.feed).serve([listening]))
 
 
 class _Server(uvicorn.Server):

@@ -276,9 +276,6 @@ class TestHelp:
         assert listed.index("create") < listed.index("list") < listed.index("revoke")
         assert CliRunner().invoke(group, ["token", "nothing"]).exit_code == 2
 
-    def test_what_comes_later_is_not_there_yet(self):
-        assert "serve" not in COMMANDS
-
 
 class TestWords:
     @pytest.mark.parametrize(

@@ -28,6 +28,15 @@ _EXAMPLES: Final[dict[int, Problem]] = {
     503: problem(503, "database localhost: the server does not answer"),
 }
 
+LINKS: Final = {
+    name: {"operationId": name, "parameters": {"job": "$response.body#/id"}}
+    for name in (
+        *("show_job", "delete_job", "plan_cancel", "cancel_job", "retry_job", "pause_job", "resume_job"),
+        *("job_result", "job_history", "job_logs", "job_graph"),
+    )
+}
+"""What there is to do with the job of an answer, by the names of the operations."""
+
 _ALWAYS: Final = (401, 403, 503)
 _OF_A_BODY: Final = (400, 408, 413, 415, 422)
 

@@ -24,7 +24,7 @@ from poster.post_request import LONGEST_REASON, from_json
 from poster.web.answer import Json
 from poster.web.api.asking import Asking, JobId, Limit, NoneIfEmpty, WithoutEmpty, is_id
 from poster.web.api.bodies import CancelBody, CancelMany, Many, NewJob, RetryBody, RetryMany
-from poster.web.api.declared import problems
+from poster.web.api.declared import LINKS, problems
 
 router: Final = APIRouter(prefix="/api/jobs", tags=["jobs"], default_response_class=Json)
 
@@ -45,7 +45,14 @@ class JobsDocument(TypedDict):
     status_code=status.HTTP_201_CREATED,
     response_model=JobDocument,
     responses=problems(404, 409, body=True)
-    | {200: {"model": JobDocument, "description": "The key gave back a job that has not ended"}},
+    | {
+        201: {"links": LINKS},
+        200: {
+            "model": JobDocument,
+            "description": "The key gave back a job that has not ended",
+            "links": LINKS,
+        },
+    },
 )
 def post_job(client: Asking, new: NewJob) -> Response:
     """Post a job.

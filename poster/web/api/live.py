@@ -46,7 +46,7 @@ _SLOWEST_S: Final = 10.0
 
 _TOLD: Final = """
 Kinds: `state`, `task` and `log` are lines of the history, with an `id` to go on after; `progress` comes 4 times a
-second at most, and `gone` when a job was removed. A stream begins with `open`, and says `heartbeat` when nothing
+second at most, and `gone` when a job was removed. A stream begins with `begin`, and says `heartbeat` when nothing
 happens. A reader that is too slow is dropped.
 """
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
@@ -55,7 +55,7 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
-                "example": 'event: open\ndata: {"at":"2025-01-31T12:00:00.000000Z"}\nid: 4711\n\n',
+                "example": 'event: begin\ndata: {"at":"2025-01-31T12:00:00.000000Z"}\nid: 4711\n\n',
             }
         },
     }

@@ -1,4 +1,4 @@
-"""`/api/stats`, `/api/conductors` and `/api/me`."""
+"""`/api/stats`, `/api/stats/day`, `/api/conductors` and `/api/me`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Final, Literal
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
-from poster.job_json import ConductorDocument, StatsDocument, conductor_document, stats_document
+from poster.job_json import (
+    ConductorDocument,
+    HourDocument,
+    StatsDocument,
+    conductor_document,
+    hour_document,
+    stats_document,
+)
 from poster.web.answer import Json
 from poster.web.api.asking import Asking
 from poster.web.api.declared import problems
@@ -29,6 +36,16 @@ class WhoDocument(TypedDict):
 def stats(client: Asking) -> Response:
     """Numbers over all jobs and conductors."""
     return Json(stats_document(client.stats()))
+
+
+@router.get("/stats/day", response_model=list[HourDocument], responses=problems())
+def day(client: Asking) -> Response:
+    """How many jobs ended, and how many were posted, in each of the last 24 hours of UTC.
+
+    The oldest hour comes first; the last one has begun, and is not over. Counted are the jobs that are stored: not
+    those that were removed, and one that was retried only where it ended last.
+    """
+    return Json([hour_document(hour) for hour in client.day()])
 
 
 @router.get("/conductors", response_model=list[ConductorDocument], responses=problems())

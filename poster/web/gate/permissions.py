@@ -35,6 +35,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Role | None]]] = {
     "/api/events": {"GET": READ},
     "/api/ws": {"WEBSOCKET": READ},
     "/api/stats": {"GET": READ},
+    "/api/stats/day": {"GET": READ},
     "/api/conductors": {"GET": READ},
     "/api/me": {"GET": READ},
     "/api/openapi.json": {"GET": READ},
@@ -61,7 +62,10 @@ _COMPILED: Final = tuple((compile_path(path)[0], path) for path in PERMISSIONS)
 
 def find(path: str) -> Mapping[str, Role | None] | None:
     """What there is at a path, by method; None if there is nothing."""
-    for pattern, template in _COMPILED:
-        if pattern.match(path):
-            return PERMISSIONS[template]
-    return None
+    template = template_of(path)
+    return None if template is None else PERMISSIONS[template]
+
+
+def template_of(path: str) -> str | None:
+    """The route that a path is of; None if there is nothing."""
+    return next((template for pattern, template in _COMPILED if pattern.match(path)), None)

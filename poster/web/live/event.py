@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jobboard.progress import Progress
 
 STATE, TASK, LOG = history.KINDS
-PROGRESS, GONE, OPEN, HEARTBEAT = "progress", "gone", "open", "heartbeat"
+PROGRESS, GONE, BEGIN, HEARTBEAT = "progress", "gone", "begin", "heartbeat"
 
 KINDS: Final = (STATE, TASK, LOG, PROGRESS, GONE)
 """Kinds that a stream can be asked for; each also gets the stream's own."""
@@ -87,7 +87,7 @@ def of_removal(job: str) -> Event:
 
 def opening(position: Position, now: datetime) -> Event:
     """The first of a stream: what comes from now on follows `position`."""
-    return Event(OPEN, {"at": moment(now)}, position=position)
+    return Event(BEGIN, {"at": moment(now)}, position=position)
 
 
 def heartbeat(now: datetime) -> Event:

@@ -29,6 +29,7 @@ _SLOW_POLL_S: Final = 1.0  # behind the signals, of which one may be lost
 _PROGRESS_S: Final = 0.25  # between two looks at the progress of tasks, which is stored without a signal
 _LEAST_S: Final = 0.04  # between two looks, however many signals come
 _AWAY_S: Final = 1.0  # before a database that is away is asked again
+_BEGIN_S: Final = 5.0  # for who listens before it reads
 _ON_ITS_WAY_S: Final = 60.0  # so long after its number was given a line may still be committed
 _PAGE: Final = 1000
 _OF_PROGRESS: Final = frozenset({PROGRESS, GONE})
@@ -88,7 +89,7 @@ class Feed:
     async def begun(self) -> None:
         """Wait until it reads. `Unreachable` if the database is away."""
         try:
-            async with asyncio.timeout(_AWAY_S):
+            async with asyncio.timeout(_BEGIN_S):
                 await self._begun.wait()
         except TimeoutError:
             raise Unreachable("live events cannot be read now: the database does not answer") from None

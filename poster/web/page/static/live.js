@@ -41,7 +41,7 @@ export class Live {
     if (this.last) url.searchParams.set("after", this.last);
     const source = new EventSource(url);
     this.source = source;
-    source.addEventListener("open", (event) => event.data === undefined || this.#opened(event));
+    source.addEventListener("begin", (event) => this.#opened(event));
     source.addEventListener("heartbeat", (event) => {
       serverSaid(this.#heard(event).at);
       this.caughtUp(); // that a job at rest was removed is no event

@@ -1,4 +1,4 @@
-"""Access tokens of the HTTP API."""
+"""Access tokens of the HTTP API; who deleted which job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,16 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True)),
         sa.Column("revoked_at", sa.DateTime(timezone=True)),
     )
+    op.create_table(
+        "deletions",
+        sa.Column("job", sa.String(26), primary_key=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.String(255), nullable=False),
+        sa.Column("reason", sa.Text),
+    )
+    op.create_index("deletions_at", "deletions", ["at"])
 
 
 def downgrade() -> None:
+    op.drop_table("deletions")
     op.drop_table("tokens")
