@@ -89,17 +89,23 @@ export class Requests {
     if (told === this.planned) return;
     this.planned = told;
     const off = noCancel(job);
-    setAttribute(this.plan, "hidden", off !== null && job.state !== "completed");
-    if (off !== null) return setText(this.plan, off);
+    if (off !== null) return this.#sayPlan(job.state === "completed" ? off : "");
     try {
       const plan = await get(`/api/jobs/${job.id}/cancel`);
       if (this.planned !== told) return undefined;
-      setText(this.plan, planSentence(plan));
+      this.#sayPlan(planSentence(plan));
       if (!this.cancel.off) setAttribute(this.cancel.button, "aria-describedby", "plan");
     } catch (problem) {
       if (this.planned === told) this.planned = null;
     }
     return undefined;
+  }
+
+  /** What a cancel would do, and what one may not: a title is nothing that a finger can find. */
+  #sayPlan(sentence) {
+    const said = [sentence, forbidden("post")].filter(Boolean).join(" ");
+    setAttribute(this.plan, "hidden", !said);
+    setText(this.plan, said);
   }
 
   async #cancel() {
