@@ -49,6 +49,7 @@ def test_who_may_only_read(small_site: Site, visit: Visit) -> None:
     page.goto(f"/jobs/{job}")
     for name in ("Cancel job", "Pause"):
         expect(page.get_by_role("button", name=name)).to_have_attribute("title", why)
+    expect(page.locator("#plan")).to_contain_text(why)
     expect(page.get_by_role("button", name="Delete")).to_have_attribute(
         "title", "Wants the role admin; yours is read."
     )

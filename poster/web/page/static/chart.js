@@ -117,7 +117,7 @@ function table(hours, open) {
       "tr",
       {},
       element("th", { scope: "row" }, moment(hour.from)),
-      kinds.map((kind) => element("td", { class: "number" }, hour[kind] ? number(hour[kind]) : "–")),
+      kinds.map((kind) => element("td", { class: "number" }, number(hour[kind]))),
     ),
   );
   const whole = element(

@@ -9,9 +9,9 @@ let made = 0;
  * @param {string} title
  * @param {(close: function(): void) => Array<Node>} content given what closes it
  */
-export function openDialog(title, content, look = "") {
+export function openDialog(title, content) {
   const id = `dialog-${(made += 1)}`;
-  const dialog = element("dialog", { class: look, "aria-labelledby": id });
+  const dialog = element("dialog", { "aria-labelledby": id });
   const close = () => dialog.close();
   const head = element("div", { class: "dialog-head" }, element("h2", { id }, title), closer(close));
   fill(dialog, head, content(close));

@@ -16,6 +16,12 @@ export class Graph {
     NARROW.addEventListener("change", () => this.#draw());
   }
 
+  /** Tasks that have begun, and whose effect cannot be undone. */
+  get final() {
+    const begun = this.tasks.filter((task) => task.state !== "pending").map((task) => task.name);
+    return begun.filter((name) => this.nodes.get(name)?.querySelector(".final"));
+  }
+
   /** Tell the tasks' states. Drawn anew only where there are others. */
   async show(tasks) {
     this.tasks = tasks;

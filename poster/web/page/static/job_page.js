@@ -74,9 +74,9 @@ function show(found) {
   job = found;
   headline.show(job);
   requests.show(job);
-  showReceipt(job);
+  showReceipt(job, graph.final);
   timeline.show(job, history.lines);
-  graph.show(job.tasks);
+  graph.show(job.tasks).then(() => showReceipt(job, graph.final));
   showFacts(job);
   if (before && before !== job.state) say(`The job is ${stateWord(job.state)}.`);
 }

@@ -1,6 +1,6 @@
 // What a cancel would do, in a sentence.
 
-import { count } from "./words.js";
+import { count, listed } from "./words.js";
 
 /** @param {{state: string, reverted: string[], irreversible: string[], not_started: string[]}} plan */
 export function planSentence(plan) {
@@ -13,8 +13,4 @@ export function planSentence(plan) {
   else said.push("Nothing can be reverted");
   if (irreversible.length) said.push(`${listed(irreversible)} cannot be undone`);
   return `${said.join(", ")}.`;
-}
-
-function listed(names) {
-  return names.map((name) => `“${name}”`).join(" and ");
 }

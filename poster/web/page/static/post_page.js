@@ -41,6 +41,7 @@ async function send(fields, options) {
     const job = await post("/api/jobs", { flow: name, arguments: given, ...wanted });
     if (job.existed) leaveNote("A job with this key has not ended yet, so nothing was posted: this is the job.");
     location.assign(`/jobs/${job.id}`);
+    await new Promise(() => {}); // the button stays busy until this page is left: nothing is posted twice
   } catch (failed) {
     const left = options.complain(fields.complain(failed.errors));
     showProblem(problem, failed.errors.length && !left.length ? null : failed);

@@ -3,23 +3,35 @@
 import { byId, element, fill, setAttribute } from "./element.js";
 import { sign } from "./signs.js";
 import { clock, seconds, timeElement } from "./times.js";
-import { took } from "./words.js";
+import { listed, took } from "./words.js";
 
 const SIGNS = { done: "success", now: "reverting", bad: "revert_failed", waits: "pending" };
 
-/** Show what became of the cancel of a job's current attempt; nothing if there was none. */
-export function showReceipt(job) {
+let asked = false; // a cancel, of which no answer has come yet
+
+/**
+ * Show what became of the cancel of a job's current attempt; nothing if there was none.
+ * @param {Object} job
+ * @param {string[]} final tasks that had begun, and cannot be undone
+ */
+export function showReceipt(job, final) {
   const place = byId("receipt");
+  if (asked && !job.cancel) return;
   setAttribute(place, "hidden", !job.cancel);
-  const told = JSON.stringify([job.cancel, job.state, job.finished_at]);
+  const told = JSON.stringify([job.cancel, job.state, job.finished_at, final]);
   if (!job.cancel || place.dataset.told === told) return;
   place.dataset.told = told;
-  fill(place, element("h2", {}, title(job)), element("ol", { class: "steps" }, stepsOf(job).map(step)));
+  const steps = element("ol", { class: "steps" }, stepsOf(job).map(step));
+  const left = final.length
+    ? element("p", { class: "not-undone" }, `${listed(final)} had begun and cannot be undone.`)
+    : null;
+  fill(place, element("h2", {}, title(job)), steps, left);
 }
 
 /** Show that a cancel was asked for, before there is an answer. */
 export function showAsked() {
   const place = byId("receipt");
+  asked = true;
   place.dataset.told = "";
   setAttribute(place, "hidden", false);
   fill(
@@ -27,6 +39,11 @@ export function showAsked() {
     element("h2", {}, "Cancelling"),
     element("ol", { class: "steps" }, step(["now", "Asking for the cancel", null])),
   );
+}
+
+/** There is an answer now, whatever it says. */
+export function hideAsked() {
+  asked = false;
 }
 
 function title(job) {

@@ -6,7 +6,7 @@ import { closing, openDialog, reasonField } from "./dialog.js";
 import { byId, element, fill, setAttribute, setText } from "./element.js";
 import { forbidden } from "./me.js";
 import { planSentence } from "./plan.js";
-import { showAsked } from "./receipt.js";
+import { hideAsked, showAsked } from "./receipt.js";
 import { openRetryForm } from "./retry_form.js";
 import { ended, kept, noCancel, noPause, noResume, noRetry } from "./rules.js";
 import { say, showProblem } from "./said.js";
@@ -89,17 +89,23 @@ export class Requests {
     if (told === this.planned) return;
     this.planned = told;
     const off = noCancel(job);
-    setAttribute(this.plan, "hidden", off !== null && job.state !== "completed");
-    if (off !== null) return setText(this.plan, off);
+    if (off !== null) return this.#sayPlan(job.state === "completed" ? off : "");
     try {
       const plan = await get(`/api/jobs/${job.id}/cancel`);
       if (this.planned !== told) return undefined;
-      setText(this.plan, planSentence(plan));
+      this.#sayPlan(planSentence(plan));
       if (!this.cancel.off) setAttribute(this.cancel.button, "aria-describedby", "plan");
     } catch (problem) {
       if (this.planned === told) this.planned = null;
     }
     return undefined;
+  }
+
+  /** What a cancel would do, and what one may not: a title is nothing that a finger can find. */
+  #sayPlan(sentence) {
+    const said = [sentence, forbidden("post")].filter(Boolean).join(" ");
+    setAttribute(this.plan, "hidden", !said);
+    setText(this.plan, said);
   }
 
   async #cancel() {
@@ -111,11 +117,13 @@ export class Requests {
   async #send(request, body = {}) {
     try {
       const job = await post(`/api/jobs/${this.job.id}/${request}`, body);
+      hideAsked();
       this.reason.value = "";
       showProblem(this.problem, null);
       this.changed(job);
       if (request === "cancel") say("The cancel is accepted.");
     } catch (problem) {
+      hideAsked();
       showProblem(this.problem, problem);
       this.changed();
     }

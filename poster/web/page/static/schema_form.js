@@ -118,6 +118,9 @@ export class Field {
 class NumberField extends Field {
   value() {
     if (this.control.validity.badInput) throw new Error("This is no number.");
+    const whole = /^[+-]?\d+$/.test(this.control.value);
+    if (whole && !Number.isSafeInteger(Number(this.control.value)))
+      throw new Error("This is too large to be exact.");
     return this.control.value === "" ? undefined : Number(this.control.value);
   }
 }

@@ -31,7 +31,7 @@ export class Selection {
       byId("selection"),
       this.told,
       this.all,
-      element("span", { class: "spring" }),
+      element("span", { class: "spring hint" }, forbidden("post")),
       this.retry.element,
       this.cancel.element,
       clear,

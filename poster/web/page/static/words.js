@@ -56,6 +56,11 @@ export function count(amount, noun) {
   return `${number(amount)} ${noun}${amount === 1 ? "" : "s"}`;
 }
 
+/** Names of tasks, in a sentence. */
+export function listed(names) {
+  return names.map((name) => `“${name}”`).join(" and ");
+}
+
 /** What a task reports: `1,200 / 6,000`, and whatever else it says. */
 export function detail(reported) {
   if (!reported) return "";
