@@ -7,6 +7,7 @@ it to programs, too: the command line and the HTTP API give out the same.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, overload
 
 from typing_extensions import TypedDict  # as pydantic wants it where Python is older than 3.12
@@ -425,7 +426,9 @@ def _node(node: Node) -> NodeDocument:
     return {"name": node.name, "kind": node.kind, "state": node.state, "irreversible": node.irreversible}
 
 
+@lru_cache(10_000)
 def _again(text: str) -> str:
+    """A stored moment. Lists of jobs are asked for again and again: of each job's tasks these are most of the work."""
     return moment(datetime.fromisoformat(text))
 
 

@@ -27,7 +27,7 @@ LOG = logging.getLogger(__name__)
 
 _SLOW_POLL_S: Final = 1.0  # behind the signals, of which one may be lost
 _PROGRESS_S: Final = 0.25  # between two looks at the progress of tasks, which is stored without a signal
-_LEAST_S: Final = 0.04  # between two looks, however many signals come
+_LEAST_S: Final = 0.1  # between two looks, however many signals come: each is a message to every reader
 _AWAY_S: Final = 1.0  # before a database that is away is asked again
 _BEGIN_S: Final = 5.0  # for who listens before it reads
 _ON_ITS_WAY_S: Final = 60.0  # so long after its number was given a line may still be committed
