@@ -428,7 +428,7 @@ def _node(node: Node) -> NodeDocument:
 
 @lru_cache(10_000)
 def _again(text: str) -> str:
-    """A stored moment. Lists of jobs are asked for again and again: of each job's tasks these are most of the work."""
+    """A stored moment. Lists of jobs are asked for again and again, and these are most of the work of a list."""
     return moment(datetime.fromisoformat(text))
 
 
