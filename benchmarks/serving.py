@@ -28,7 +28,8 @@ from benchmarks.three_steps import NAME
 _FLOWS: Final = "benchmarks.three_steps"
 _MB: Final = 1_000_000
 _STOP_S: Final = 30.0
-_ASKED: Final = 10  # requests, of which one posts a job and one cancels it
+_ASKED: Final = 10  # requests: one posts a job, one cancels what waits, one asks for numbers, the rest for one job
+_LISTS: Final = (3, 4)  # of them, those that ask for 50 jobs
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Asked:
     took_ms: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     events: int = 0
-    posted: int = 0
+    job: str = ""  # the last one that was posted
 
 
 def measure(lab: Lab, sizes: Sizes, system: System) -> Iterator[Reading]:
@@ -148,13 +149,15 @@ async def _ask(http: httpx.AsyncClient, asked: Asked, number: int) -> None:
     try:
         if kind == 0:
             answered = await http.post("/api/jobs", json={"flow": NAME})
-            asked.posted += answered.is_success
+            asked.job = answered.json().get("id", asked.job)
         elif kind == 1:
             answered = await http.post("/api/jobs/cancel", json={"filter": {"state": "pending"}})
         elif kind == 2:
             answered = await http.get("/api/stats")
-        else:
+        elif kind in _LISTS:
             answered = await http.get("/api/jobs", params={"limit": 50})
+        else:
+            answered = await http.get(f"/api/jobs/{asked.job}" if asked.job else "/api/jobs?limit=1")
     except httpx.HTTPError as error:
         asked.errors.append(f"{type(error).__name__}: {error}")
         return

@@ -397,7 +397,7 @@ class Records:
                 left = pages if before is None else [page.where(jobs.c.id < before) for page in pages]
                 query = newest(left, room)
                 query = query if since is None else query.where(jobs.c.posted_at >= since)
-                rows = connection.execute(query).mappings().all()
+                rows = _rows(connection, query)
                 found += self._sound(rows)
                 if len(rows) < room:
                     break
@@ -412,7 +412,7 @@ class Records:
         while True:
             with self._database.read() as connection:
                 found = first_of([page], ("finished_at", "id"), _BATCH, descending=True)
-                rows = connection.execute(found).mappings().all()
+                rows = _rows(connection, found)
             yield from self._sound(rows)
             if len(rows) < _BATCH or not isinstance(last := rows[-1]["finished_at"], datetime):
                 return
@@ -503,6 +503,13 @@ def _selections(states: Iterable[State], flow: str | None) -> builtins.list[sa.S
     if flow is not None:
         query, wanted = query.where(jobs.c.flow == flow), wanted or _texts(State)
     return [query.where(jobs.c.state == state) for state in wanted] or [query]
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> builtins.list[dict[str, Any]]:
+    """The rows as dicts: each value is looked at several times, which SQLAlchemy's own mappings make slow."""
+    result = connection.execute(query)
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
 
 
 def newest(ids: Sequence[sa.Select[Any]], limit: int) -> sa.Select[Any]:

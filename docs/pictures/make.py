@@ -122,7 +122,7 @@ def looking(browser: Browser, url: str, colours: str, how: dict[str, Any]) -> It
     context = browser.new_context(color_scheme=colours, timezone_id="Europe/Berlin", locale="en-GB", **how)
     page = context.new_page()
     page.goto(url)
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.locator("text=render_video >> visible=true").first.wait_for()  # on each of them, when it is filled
     page.wait_for_function("document.documentElement.dataset.live !== 'no'")
     yield page
     context.close()
@@ -131,7 +131,6 @@ def looking(browser: Browser, url: str, colours: str, how: dict[str, Any]) -> It
 def take(browser: Browser, url: str, name: str, colours: str, how: dict[str, Any]) -> None:
     """A picture of a page."""
     with looking(browser, url, colours, how) as page:
-        page.wait_for_load_state("load")
         page.screenshot(path=HERE / f"{name}.png")
 
 
