@@ -79,8 +79,9 @@ class JobMeter:
     def ended(self, claim: Claim, state: State) -> None:
         """A job has ended. If it was cancelled, its record is read once more."""
         self._ended.labels(claim.flow, str(state)).inc()
-        # What a cleanup makes of a cancel that was told of is no news of the cancel.
-        if state in (State.CANCELLED, State.REVERT_FAILED) and not claim.cleanup:
+        # What a cleanup makes of a cancel that has been measured is no news of it.
+        is_known = claim.cleanup and claim.state is State.CANCELLING
+        if state in (State.CANCELLED, State.REVERT_FAILED) and not is_known:
             self._observe(claim)
 
     def _observe(self, claim: Claim) -> None:

@@ -168,6 +168,23 @@ def test_a_cleanup_is_no_second_cancel(house: House, registry, running):
     assert observed(found) == [1, 1, 1]
 
 
+def test_a_cancel_of_a_cleanup_is_a_new_one(house: House, registry, running):
+    """What is cleaned up failed by itself; the cancel comes while that is done."""
+    gate, blocked = Gate(), [fail]
+    house.flow(lambda: [house.step("a", None, lambda task: [one(task) for one in blocked]), house.step("b", fail)])
+    with running():
+        job = house.post()
+        house.comes_to(job, S.REVERT_FAILED)
+        blocked[:] = [gate]
+        house.records.cleanup(job, by="ann")
+        gate.arrived()
+        house.records.cancel(job, by="ann")
+        gate.open.set()
+        house.comes_to(job, S.CANCELLED)
+    found = sees(registry, lambda found: sum(ended(found).values()) == 2, "both ends")
+    assert observed(found) == [1, 1, 1]
+
+
 def test_a_job_that_is_deleted_ends_here_too(house: House, registry, running):
     hold = Hold()
     house.flow(lambda: [house.step("a", hold)])

@@ -12,6 +12,8 @@ from jobboard.metrics import PREFIX, CancelSeconds
 from jobboard.states import ENDED, State
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from prometheus_client import CollectorRegistry
 
     from jobboard.models import HistoryLine
@@ -37,8 +39,8 @@ class JobCounter:
             for state, said in _ENDS.items()
         }
         self._cancels = CancelSeconds(registry)
-        # Attempts that ended revert_failed after a cancel: what a cleanup makes of them is no news of the cancel.
-        self._observed: set[tuple[str, int]] = set()
+        # Cancels that ended revert_failed, each by its moment: what a cleanup makes of one is no news of it.
+        self._observed: set[tuple[str, datetime]] = set()
         self._begin_with_nothing()
 
     def _begin_with_nothing(self) -> None:
@@ -66,13 +68,15 @@ class JobCounter:
             self._observe(line, receipt)
 
     def _observe(self, line: HistoryLine, receipt: Receipt) -> None:
-        attempt = (line.job, line.attempt)
-        if attempt not in self._observed:
+        if receipt.requested_at is None:
+            return
+        cancel = (line.job, receipt.requested_at)
+        if cancel not in self._observed:
             self._cancels.observe(receipt)
         if line.state == State.REVERT_FAILED:
-            self._observed.add(attempt)
+            self._observed.add(cancel)
         else:
-            self._observed.discard(attempt)
+            self._observed.discard(cancel)
 
 
 def lines_that_count(lines: Iterable[HistoryLine]) -> list[HistoryLine]:
