@@ -36,7 +36,7 @@ from poster.web.problems import FieldError, problem, problem_of
 
 LOG = logging.getLogger(__name__)
 
-_REQUESTS_AT_ONCE: Final = 10  # in threads: as many as the pool has connections
+_REQUESTS_AT_ONCE: Final = 4  # in threads, which share one interpreter: more of them only wait for each other
 _ROOM_BESIDE_ARGUMENTS: Final = 100_000  # bytes of a body
 _ROUTERS: Final = (flows, jobs, one_job, live, overview, health, metrics, docs, pages, login, static)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from poster.web.live.feed import Feed
 
+_SWITCH_S: Final = 0.001
 _GRACE_S: Final = 0.4  # for requests that are being answered
 _LONGEST_END_S: Final = 0.9  # from the signal to the end of the process
 _UNREAD_MS: Final = 30_000  # so long a client may leave unread what was sent; then the system hangs up
@@ -52,6 +53,8 @@ def url_of(listening: socket.socket) -> str:
 def serve(app: FastAPI, listening: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     logging.getLogger("uvicorn.error").addFilter(_without_the_dropped)
+    # The loop, which has a little to do for each stream, waits for threads that work on requests: not for long.
+    sys.setswitchinterval(_SWITCH_S)
     asyncio.run(_Server(configured(app), app.state.feed).serve([listening]))
 
 

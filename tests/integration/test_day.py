@@ -16,7 +16,7 @@ from jobboard.schema import jobs
 from jobboard.states import State
 from poster import Client
 from tests.integration.house import House
-from tests.integration.http_server import served
+from tests.http.served import Served
 
 S = State
 Put = Callable[..., None]
@@ -121,7 +121,7 @@ def test_a_job_that_ran(house: House):
 def test_over_http(house: House):
     house.flow(lambda: [house.step("a")])
     house.post()
-    with served(house) as server:
+    with Served(house) as server:
         answered = server.http.get("/api/stats/day")
         schema = server.http.get("/api/openapi.json").json()["components"]["schemas"]["HourDocument"]
     assert answered.status_code == 200

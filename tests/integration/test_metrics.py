@@ -14,7 +14,7 @@ from jobboard.states import State
 from jobboard.tokens import Role
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step, settings_for
-from tests.integration.http_server import Served, served
+from tests.http.served import Served
 from tests.metrics_seen import Seen
 from tests.servers import PostgreSQL
 from tests.servers.required import require
@@ -39,7 +39,7 @@ def house(house: House) -> House:
 
 @pytest.fixture
 def server(house: House) -> Iterator[Served]:
-    with served(house) as server:
+    with Served(house) as server:
         # What happens before the feed has begun is not counted.
         until(server.app.state.feed._begun.is_set, what="the feed")
         yield server
@@ -94,7 +94,7 @@ def test_what_becomes_of_jobs_is_counted_by_flow(house: House, server: Served):
 
 def test_what_was_before_the_server_is_not_counted(house: House):
     house.post("works")
-    with served(house) as server:
+    with Served(house) as server:
         until(server.app.state.feed._begun.is_set, what="the feed")
         house.post("fails")
         found = sees(server, lambda found: total(found, "posted", "fails") == 1, "the new job")
@@ -221,7 +221,7 @@ def test_without_its_database_it_says_so_and_nothing_else():
     require(PostgreSQL)
     with PostgreSQL() as postgresql:
         url = postgresql.create_database()
-        with closing(open_database(url)) as database, served(House(database, settings_for(url))) as server:
+        with closing(open_database(url)) as database, Served(House(database, settings_for(url))) as server:
             assert server.http.get("/metrics").status_code == 200
             postgresql.kill()
             answered = server.http.get("/metrics")
@@ -267,7 +267,7 @@ def test_a_stream_is_shown_while_it_is_open_and_is_no_long_request(server: Serve
 
 
 def test_who_may_read_it(house: House):
-    with served(house, token_needed=True) as server:
+    with Served(house, token_needed=True) as server:
         assert server.http.get("/metrics").status_code == 401
         _token, text = server.client.create_token("prometheus", Role.READ)
         answered = server.http.get("/metrics", headers={"authorization": f"Bearer {text}"})
