@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import itertools
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -25,7 +26,7 @@ from jobboard.decisions import Accept, NoChange, Refuse, Remove
 from jobboard.errors import AmbiguousJob, JobboardError, KeyInUse, MalformedRecord, NoSuchJob, Refused
 from jobboard.faults import check, faults_of, said_of, state_of
 from jobboard.history import NewLine
-from jobboard.ids import ID_LENGTH, first_id, new_id
+from jobboard.ids import ID_LENGTH, SKEW, first_id, new_id
 from jobboard.merged import first_of
 from jobboard.models import PRIORITIES, Cancel, Job, NewJob, TaskError
 from jobboard.requests import Change, Request
@@ -35,7 +36,6 @@ from jobboard.states import ENDED, State
 
 _BATCH: Final = 1000
 _SHOWN_OF_AMBIGUOUS: Final = 5
-_SKEW: Final = timedelta(hours=1)  # between a poster's clock and the database's, at most
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ class Records:
         first = [{"job": row["id"], "number": 1, "arguments": row["arguments"]} for row in rows]
         add_insert(script, attempts, first)
         lines = [
-            NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message="posted") for row in rows
+            NewLine(row["id"], 1, now, history.STATE, state="pending", by=by, message=history.POSTED)
+            for row in rows
         ]
         history.add(script, lines)
         on_board = [posting_row(self._board, row, now) for row in rows if row["posting"] and self._board]
@@ -190,16 +191,26 @@ class Records:
         None if it is gone. With `force` one whose revert failed goes too, and one whose record is malformed.
         Raises `NoSuchJob`, `Refused`.
         """
-        return self._request(job, by, requests.delete(by, reason, force=force), forced=force)
+        noted = functools.partial(removal.note, by=by, reason=reason)
+        return self._request(job, by, requests.delete(by, reason, force=force), forced=force, note=noted)
 
     @property
     def _on_board(self) -> bool:
         return self._board is not None
 
-    def _request(self, job: str, by: str, request: Request, *, forced: bool = False) -> Job | None:
+    def _request(
+        self,
+        job: str,
+        by: str,
+        request: Request,
+        *,
+        forced: bool = False,
+        note: Callable[[sa.Connection, str, datetime], None] = lambda *_: None,
+    ) -> Job | None:
         """Ask `request` what to do with a job's record, and do it. The job as it then is; None if it is gone.
 
-        A malformed record is `forced` out, whatever was asked; else `MalformedRecord`.
+        A malformed record is `forced` out, whatever was asked; else `MalformedRecord`. `note` writes down what
+        outlives the job.
         """
         while True:
             with self._database.write() as connection:
@@ -207,6 +218,7 @@ class Records:
                 if row is None:
                     raise NoSuchJob(job)
                 if forced and faults_of(jobs, row):
+                    note(connection, job, self._database.now())
                     removal.remove(connection, [job])
                     return None
                 check(row)
@@ -223,6 +235,7 @@ class Records:
                 if after is None:
                     continue  # another request or the conductor was faster: decide anew
                 self._follow(connection, [(row, after)], now, by, change)
+                note(connection, job, now)
                 if isinstance(change.decision, Remove):
                     removal.remove(connection, [job])
                     return None
@@ -323,8 +336,8 @@ class Records:
         """One job. Raises `NoSuchJob`."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().first()
-        if row is None:
-            raise NoSuchJob(job)
+            if row is None:
+                raise _not_there(connection, job)
         return to_job(row)
 
     def get_many(self, ids: Sequence[str]) -> list[Job]:
@@ -356,8 +369,8 @@ class Records:
         ids = sa.select(jobs.c.id).where(jobs.c.id.between(wanted, wanted.ljust(ID_LENGTH, "z")))
         with self._database.read() as connection:
             found = list(connection.execute(ids.order_by(jobs.c.id).limit(_SHOWN_OF_AMBIGUOUS)).scalars())
-        if not found:
-            raise NoSuchJob(prefix)
+            if not found:
+                raise _not_there(connection, wanted)
         if len(found) > 1 and wanted not in found:
             raise AmbiguousJob(prefix, found)
         return str(wanted if wanted in found else found[0])
@@ -377,14 +390,14 @@ class Records:
         """
         pages = _selections(states, flow)
         if since is not None:  # an id holds the time, by its poster's clock
-            pages = [page.where(jobs.c.id >= first_id(since, _SKEW)) for page in pages]
+            pages = [page.where(jobs.c.id >= first_id(since, SKEW)) for page in pages]
         found: builtins.list[Job] = []
         with self._database.read() as connection:
             while room := limit - len(found):
                 left = pages if before is None else [page.where(jobs.c.id < before) for page in pages]
                 query = newest(left, room)
                 query = query if since is None else query.where(jobs.c.posted_at >= since)
-                rows = connection.execute(query).mappings().all()
+                rows = _rows(connection, query)
                 found += self._sound(rows)
                 if len(rows) < room:
                     break
@@ -399,7 +412,7 @@ class Records:
         while True:
             with self._database.read() as connection:
                 found = first_of([page], ("finished_at", "id"), _BATCH, descending=True)
-                rows = connection.execute(found).mappings().all()
+                rows = _rows(connection, found)
             yield from self._sound(rows)
             if len(rows) < _BATCH or not isinstance(last := rows[-1]["finished_at"], datetime):
                 return
@@ -490,6 +503,13 @@ def _selections(states: Iterable[State], flow: str | None) -> builtins.list[sa.S
     if flow is not None:
         query, wanted = query.where(jobs.c.flow == flow), wanted or _texts(State)
     return [query.where(jobs.c.state == state) for state in wanted] or [query]
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> builtins.list[dict[str, Any]]:
+    """The rows as dicts: each value is looked at several times, which SQLAlchemy's own mappings make slow."""
+    result = connection.execute(query)
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
 
 
 def newest(ids: Sequence[sa.Select[Any]], limit: int) -> sa.Select[Any]:
@@ -632,6 +652,12 @@ def _answer(job: str, change: Change | None, after: Answer | None) -> Answer:
     if isinstance(after, Job) and change is not None and isinstance(change.decision, Refuse):
         return Refused(job, after.state, change.decision.why)
     return after
+
+
+def _not_there(connection: sa.Connection, job: str) -> NoSuchJob:
+    """That there is no such job; who had it deleted, if someone had."""
+    told = removal.told_of(connection, job)
+    return NoSuchJob(job, told) if told else NoSuchJob(job)
 
 
 def _there_still(job: Job | None) -> Job:

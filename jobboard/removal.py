@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 import sqlalchemy as sa
 
 from jobboard.database import Database
-from jobboard.schema import jobs, postings
+from jobboard.schema import deletions, jobs, postings
 from jobboard.states import State
 
 _BATCH: Final = 100  # on SQLite all who write wait for it
@@ -40,6 +40,21 @@ def remove(connection: sa.Connection, ids: Sequence[str]) -> None:
     connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids)))  # attempts and events go with it
 
 
+def note(connection: sa.Connection, job: str, at: datetime, by: str, reason: str | None) -> None:
+    """Write down who has a job deleted, in the caller's transaction. The newest counts."""
+    connection.execute(sa.delete(deletions).where(deletions.c.job == job))
+    connection.execute(sa.insert(deletions).values(job=job, at=at, by=by, reason=reason))
+
+
+def told_of(connection: sa.Connection, job: str) -> str | None:
+    """Who had a job deleted, in words; None if nobody had."""
+    row = connection.execute(sa.select(deletions).where(deletions.c.job == job)).mappings().first()
+    if row is None:
+        return None
+    why = f": {row['reason']}" if row["reason"] else ""
+    return f"deleted by {row['by']} at {row['at']:%Y-%m-%d %H:%M:%S} UTC{why}"
+
+
 def purge(database: Database, older_than_s: float, stop: threading.Event | None = None) -> int:
     """Remove jobs that completed, failed or were cancelled so long ago, until `stop`; how many that were.
 
@@ -48,6 +63,8 @@ def purge(database: Database, older_than_s: float, stop: threading.Event | None 
     """
     stop = stop or threading.Event()
     removed, since = 0, None
+    with database.write() as connection:
+        connection.execute(sa.delete(deletions).where(deletions.c.at < database.server_after(-older_than_s)))
     while not stop.is_set():
         began_s = time.monotonic()
         gone, since = _purge_batch(database, older_than_s, since)

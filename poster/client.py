@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import copy
 import getpass
+import itertools
 import logging
 import os
 import socket
@@ -15,17 +17,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from jobboard import history, removal
+from jobboard import history, hours, removal, tokens
 from jobboard.address import MASK
 from jobboard.conductors import list_conductors
 from jobboard.database import Database, open_database
 from jobboard.dispatch.opening import open_records
 from jobboard.errors import NoSuchJob, Refused, Unreachable
-from jobboard.models import ConductorRow, HistoryLine, Job, NewJob, Page, Task
+from jobboard.models import ConductorRow, HistoryLine, Hour, Job, NewJob, Page, Task
 from jobboard.records import Answer, Posted, Records
 from jobboard.settings import Settings
 from jobboard.signals import Channel, Listener
 from jobboard.states import CURRENT, ENDED, State
+from jobboard.tokens import Role, Token
 from poster.errors import InvalidJobs, Malformed, NoSuchFlowOrJob, WaitTimedOut
 from poster.patience import PATIENCE_S, patiently
 from poster.post_request import LONGEST_KEY, PostRequest, check_name, check_reason, new_job, stored_arguments
@@ -34,7 +37,7 @@ from poster.why_waiting import explained
 if TYPE_CHECKING:
     from flows.registry import FlowSpec, Registry
     from poster.cancel_plan import CancelPlan
-    from poster.doctor import Report
+    from poster.doctor import Check, Report
     from poster.graph import Graph
     from poster.stats import Stats
 
@@ -68,7 +71,7 @@ class Client:
         """
         self.settings: Final = settings
         check_name("by", by)
-        self.by: Final = by or whoami()
+        self.by = by or whoami()
         self._lock = threading.Lock()  # guards the opening of the two below
         self._opened: _Opened | None = None
         self._registry = registry
@@ -90,6 +93,14 @@ class Client:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+    def acting_as(self, by: str) -> Client:
+        """The same client for someone else who asks, as the history will tell. It is not to be closed."""
+        check_name("by", by)
+        self._open()
+        twin = copy.copy(self)
+        twin.by = by
+        return twin
 
     @property
     def database(self) -> Database:
@@ -131,8 +142,12 @@ class Client:
 
         Raises `NoSuchFlow`, `InvalidArguments`, `KeyInUse`; nothing is stored then.
         """
+        return self.post_once(request).id
+
+    def post_once(self, request: PostRequest) -> Posted:
+        """The same, and whether the key gave an earlier job back."""
         new = new_job(self.flow(request.flow), request, self.settings, self._now)
-        return self._records.post([new], by=self.by)[0].id
+        return self._records.post([new], by=self.by)[0]
 
     def post_many(
         self, requests: Sequence[PostRequest], malformed: Iterable[Malformed] = ()
@@ -251,6 +266,23 @@ class Client:
                 "bring the old one back where conductors run, then resume, retry or cancel it",
             )
 
+    def retry_many(self, jobs: Iterable[str]) -> builtins.list[Answer]:
+        """Retry jobs: for each, in their order, the job as it then stands, or why it cannot be retried.
+
+        One that is refused stops no other. When the database goes away, that is the answer for the rest.
+        """
+        answers: builtins.list[Answer] = []
+        away: Unreachable | None = None
+        for job in jobs:
+            try:
+                answers.append(away or self.retry(job))
+            except Unreachable as error:
+                away = error
+                answers.append(error)
+            except (NoSuchJob, Refused) as error:
+                answers.append(error)
+        return answers
+
     def cleanup(self, job: str) -> Job:
         """Have reverts that failed run again, then those that never ran. Raises `NoSuchJob`, `Refused`."""
         return self._records.cleanup(job, by=self.by)
@@ -300,17 +332,40 @@ class Client:
     def graph(self, flow_or_job: str) -> Graph:
         """The graph of the flow of this name; else of the one job whose id begins so, with its tasks' states.
 
-        Raises `NoSuchFlowOrJob`, `AmbiguousJob`, and `GraphNotKnown` for a flow that depends on arguments
-        which only a job has. A job is always drawn: if its flow cannot be made here, from its record.
+        Raises `NoSuchFlowOrJob`, `AmbiguousJob`, and what `graph_of_flow` does.
         """
         from flows.errors import FlowsError
-        from poster.graph import graph_of_flow
 
         try:
-            spec = self.flow(flow_or_job)
+            self.flow(flow_or_job)
         except FlowsError as no_flow:
-            return self._graph_of_job(self._job_if_no_flow(flow_or_job, no_flow))
+            return self.graph_of_job(self._job_if_no_flow(flow_or_job, no_flow))
+        return self.graph_of_flow(flow_or_job)
+
+    def graph_of_flow(self, name: str) -> Graph:
+        """The graph of a flow.
+
+        Raises `NoSuchFlow`, and `GraphNotKnown` for one that depends on arguments which only a job has.
+        """
+        from poster.graph import graph_of_flow
+
+        spec = self.flow(name)
         return graph_of_flow(spec.name, spec.graph())
+
+    def graph_of_job(self, job: str) -> Graph:
+        """The graph of a job, with its tasks' states. If its flow cannot be made here, it is its record's tasks.
+
+        Raises `NoSuchJob`.
+        """
+        from flows.errors import FlowsError
+        from poster.graph import graph_in_a_line, graph_of_job
+
+        found = self.get(job)
+        try:
+            graph = self.flow(found.flow).graph(self._records.arguments(job)[1])
+        except FlowsError as error:
+            return graph_in_a_line(found, str(error))
+        return graph_of_job(found, graph)
 
     def result(self, job: str) -> dict[str, Any]:
         """What the tasks of a completed job provide, by name. Raises `NoSuchJob`, `Refused`."""
@@ -362,27 +417,24 @@ class Client:
         now = self.database.now()
         return [explained(job, conductors, now) for job in found]
 
-    def history(self, job: str) -> builtins.list[HistoryLine]:
-        """What happened to a job, oldest first: transitions and tasks."""
-        return [*self._lines(job, (history.STATE, history.TASK))]
+    def history(self, job: str, *, after: int = 0, limit: int | None = None) -> builtins.list[HistoryLine]:
+        """What happened to a job, oldest first: transitions and tasks; after line `after`, and `limit` at most."""
+        return [*itertools.islice(self._lines(job, (history.STATE, history.TASK), after), limit)]
 
-    def logs(self, job: str) -> builtins.list[HistoryLine]:
-        """What a job's tasks logged, oldest first."""
-        return self._logs_after(job, 0)
+    def logs(self, job: str, *, after: int = 0, limit: int | None = None) -> builtins.list[HistoryLine]:
+        """What a job's tasks logged, oldest first; after line `after`, and `limit` at most."""
+        return [*itertools.islice(self._lines(job, (history.LOG,), after), limit)]
 
     def follow_logs(self, job: str) -> Iterator[HistoryLine]:
         """What a job's tasks logged and will log, until it has ended."""
         last = 0
         for _ in self._looks(_WATCH_POLL_S):
             ended = patiently(partial(self.get, job)).state in ENDED  # asked first: then no line comes after
-            for line in patiently(partial(self._logs_after, job, last)):
+            for line in patiently(partial(self.logs, job, after=last)):
                 yield line
                 last = line.seq
             if ended:
                 return
-
-    def _logs_after(self, job: str, after: int) -> builtins.list[HistoryLine]:
-        return [*self._lines(job, (history.LOG,), after)]
 
     def conductors(self) -> builtins.list[ConductorRow]:
         """Conductors that are there, or were in the last day, by name."""
@@ -394,11 +446,43 @@ class Client:
 
         return stats_of(self._records.count(), self._records.oldest_due(), self.conductors(), self.database.now())
 
+    def day(self) -> builtins.list[Hour]:
+        """The last 24 hours of UTC, oldest first: how many jobs were posted in each, and how many ended.
+
+        Counted are those that are stored: not what was removed, and one that was retried only where it ended last.
+        """
+        return hours.last_day(self.database)
+
     def doctor(self) -> Report:
         """Whether all that is needed is there. Never raises for what it finds wrong."""
         from poster.doctor import examine
 
         return examine(self)
+
+    def readiness(self) -> builtins.list[Check]:
+        """Whether the database and the board answer. Never raises for what it finds wrong."""
+        from poster.doctor import readiness
+
+        return readiness(self)
+
+    # Who may use the HTTP API
+
+    def create_token(self, name: str | None, role: Role, expires_s: float | None = None) -> tuple[Token, str]:
+        """A new token, and its text, which is nowhere to be had again. Raises `InvalidRequest`."""
+        check_name("name", name)
+        return tokens.create(self.database, name, role, by=self.by, expires_s=expires_s)
+
+    def find_token(self, text: str) -> Token | None:
+        """The token with this text, if it is valid now."""
+        return tokens.find(self.database, text)
+
+    def tokens(self) -> builtins.list[Token]:
+        """All tokens, the newest first, also those that open nothing any more."""
+        return tokens.list_tokens(self.database)
+
+    def revoke_token(self, token: str) -> Token:
+        """Let the token with this id open nothing any more. Raises `NoSuchToken`."""
+        return tokens.revoke(self.database, token)
 
     # Waiting
 
@@ -520,17 +604,6 @@ class Client:
             if not isinstance(no_flow, NoSuchFlow):
                 raise no_flow from None
             raise NoSuchFlowOrJob(f"{no_flow}; {no_job}") from None
-
-    def _graph_of_job(self, job: str) -> Graph:
-        from flows.errors import FlowsError
-        from poster.graph import graph_in_a_line, graph_of_job
-
-        found = self.get(job)
-        try:
-            graph = self.flow(found.flow).graph(self._records.arguments(job)[1])
-        except FlowsError as error:
-            return graph_in_a_line(found, str(error))
-        return graph_of_job(found, graph)
 
     def _now(self) -> datetime:
         return self.database.now()

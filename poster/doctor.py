@@ -36,6 +36,11 @@ class Check:
     status: str
     message: str
 
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong; it may be a warning."""
+        return self.status in (OK, WARNING)
+
 
 @dataclass(frozen=True)
 class SettingLine:
@@ -58,7 +63,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Nothing is wrong; there may be warnings."""
-        return all(check.status in (OK, WARNING) for check in self.checks)
+        return all(check.ok for check in self.checks)
 
 
 def examine(client: Client) -> Report:
@@ -74,6 +79,12 @@ def examine(client: Client) -> Report:
             _guarded("malformed", lambda: _malformed(client, findings)),
         ]
     return Report(tuple(_settings(client.settings)), tuple(checks), _versions(), tuple(findings))
+
+
+def readiness(client: Client) -> list[Check]:
+    """Whether the servers that every request needs answer."""
+    database = _guarded("database", lambda: _database(client.database))
+    return [database, _guarded("jobboard", lambda: _board(client, []))] if database.ok else [database]
 
 
 def shown(value: Any) -> str:

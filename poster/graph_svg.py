@@ -24,7 +24,7 @@ _LONGEST: Final = 34  # letters of a name; the whole stands in the box's title
 _LEAST_WIDTH: Final = 116.0
 _ARROW: Final = 7.0
 
-_PATHS: Final[Mapping[str, str]] = {
+SIGNS: Final[Mapping[str, str]] = {
     "pending": "M-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0",
     "running": "M-3.5-5.5L5.5 0L-3.5 5.5Z",
     "success": "M-5.5 .5L-1.5 4.5L5.5-4.5",
@@ -64,7 +64,7 @@ _DARK: Final[Mapping[str, tuple[str, str]]] = {
 def svg_of(graph: Graph) -> str:
     """The picture. Its first element names it, its second tells it in words."""
     layout = lay_out(graph, _sizes(graph))
-    heading = max(_letters(graph.name) * _HEADING_LETTER, _letters(_subtitle(graph)) * _SMALL_LETTER)
+    heading = max(letters(graph.name) * _HEADING_LETTER, letters(_subtitle(graph)) * _SMALL_LETTER)
     width = max(layout.width, heading) + 2 * _MARGIN
     height = _HEAD + layout.height + 2 * _MARGIN
     across = (width - layout.width) / 2
@@ -142,8 +142,8 @@ def _second_line(node: Node) -> str:
 def _sizes(graph: Graph) -> Sizes:
     """One size for all boxes: that of the longest words."""
     signs = 30.0 if any(map(_sign, graph.nodes)) else 0.0
-    names = (_letters(_short(node.name)) * _LETTER for node in graph.nodes)
-    seconds = (_letters(_second_line(node)) * _SMALL_LETTER for node in graph.nodes)
+    names = (letters(short(node.name)) * _LETTER for node in graph.nodes)
+    seconds = (letters(_second_line(node)) * _SMALL_LETTER for node in graph.nodes)
     width = max(_LEAST_WIDTH, *names, *seconds, 0.0) + signs + 28
     height = 52.0 if any(map(_second_line, graph.nodes)) else 38.0
     return Sizes(width, height, gap_across=28, gap_down=46, bend_width=10)
@@ -170,8 +170,8 @@ def _inside(node: Node, facts: str, sizes: Sizes) -> Iterator[str]:
     sign = _sign(node)
     at, anchor = (42.0, "start") if sign else (sizes.box_width / 2, "middle")
     if sign:
-        yield f'<path class="sign" transform="translate(23 {_n(middle)})" d="{_PATHS[sign]}"/>'
-    yield _line("name", at, middle + (-4 if facts else 5), _short(node.name), anchor)
+        yield f'<path class="sign" transform="translate(23 {_n(middle)})" d="{SIGNS[sign]}"/>'
+    yield _line("name", at, middle + (-4 if facts else 5), short(node.name), anchor)
     if facts:
         yield _line("small", at, middle + 15, facts, anchor)
     if node.progress is not None:
@@ -190,7 +190,7 @@ def _look(node: Node) -> str:
 
 
 def _sign(node: Node) -> str | None:
-    return _look(node) if _look(node) in _PATHS else None
+    return _look(node) if _look(node) in SIGNS else None
 
 
 # Edges
@@ -273,11 +273,12 @@ def _scoped(rules: Iterable[str]) -> Iterator[str]:
 # Letters and numbers
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name that is not endless."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _letters(text: str) -> int:
+def letters(text: str) -> int:
     """How wide a text is, in letters."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ from poster.cli.failures import code_of
 from poster.cli.many import Result, answered, finish, refused, told
 from poster.cli.options import jobs_argument, wait_options
 from poster.cli.output import GAP, Output, dim, say
+from poster.job_json import plan_document
 
 if TYPE_CHECKING:
     from poster.cancel_plan import CancelPlan
@@ -129,7 +130,7 @@ def _cancel_batch(client: Client, given: Sequence[str], reason: str | None) -> I
 
 
 def _tell_plans(out: Output, client: Client, jobs: Iterable[str]) -> int:
-    documents: list[dict[str, Any]] = []
+    documents: list[Mapping[str, object]] = []
     codes: list[int] = []
     for one in jobs:
         try:
@@ -147,19 +148,6 @@ def _tell_plans(out: Output, client: Client, jobs: Iterable[str]) -> int:
     if out.json:
         out.document(documents)
     return exit_codes.worst(codes)
-
-
-def plan_document(plan: CancelPlan) -> dict[str, Any]:
-    """A plan as JSON."""
-    return {
-        "id": plan.job,
-        "ok": True,
-        "state": str(plan.state),
-        "error": None,
-        "reverted": list(plan.reverted),
-        "irreversible": list(plan.irreversible),
-        "not_started": list(plan.not_started),
-    }
 
 
 def _tell_plan(out: Output, plan: CancelPlan) -> None:

@@ -1,0 +1,66 @@
+// What happened in each attempt of a job, made from its history. Pure.
+
+const INTERRUPTED = "interrupted"; // what a task says that was stopped, and did not fail by itself
+const MARKS = { cancelling: "cancel", reverting: "failure", pausing: "pause", paused: "paused" };
+
+/**
+ * @typedef {{kind: "execute"|"revert", from: number, to: number|null, state: string}} Part of a task's time
+ * @typedef {{number: number, from: number, to: number|null, marks: Array<{at: number, what: string}>,
+ *            tasks: Map<string, Part[]>}} Attempt
+ */
+
+/**
+ * The attempts, the last one first. `to` is null of what goes on.
+ * @param {Array} lines of the history, by their numbers
+ * @returns {Attempt[]}
+ */
+export function attemptsOf(lines) {
+  const attempts = new Map();
+  for (const line of lines) {
+    const at = Date.parse(line.at);
+    if (!attempts.has(line.attempt)) {
+      attempts.set(line.attempt, { number: line.attempt, from: null, to: null, marks: [], tasks: new Map() });
+    }
+    const attempt = attempts.get(line.attempt);
+    if (line.kind === "state") tellState(attempt, line, at);
+    else if (line.kind === "task") tellTask(attempt, line, at);
+  }
+  return [...attempts.values()].filter((attempt) => attempt.from !== null).sort((a, b) => b.number - a.number);
+}
+
+function tellState(attempt, line, at) {
+  if (line.state === "running" || line.state === "cancelling" || line.state === "reverting") {
+    attempt.from ??= at;
+    attempt.to = null;
+  }
+  if (line.data?.epoch) endParts(attempt, at); // another conductor goes on: what ran on the one before has ended
+  if (MARKS[line.state] && !line.data?.epoch) attempt.marks.push({ at, what: MARKS[line.state] });
+  if (["completed", "failed", "cancelled", "revert_failed", "paused"].includes(line.state)) {
+    endParts(attempt, at);
+    attempt.to = at;
+  }
+}
+
+function tellTask(attempt, line, at) {
+  if (line.state === "not_responding") return;
+  attempt.from ??= at;
+  if (!attempt.tasks.has(line.task)) attempt.tasks.set(line.task, []);
+  const parts = attempt.tasks.get(line.task);
+  const last = parts.at(-1);
+  if (line.state === "running" || line.state === "reverting") {
+    if (last && last.to === null) last.to = at;
+    parts.push({ kind: line.state === "running" ? "execute" : "revert", from: at, to: null, state: line.state });
+  } else if (last && last.to === null) {
+    Object.assign(last, { to: at, state: line.message === INTERRUPTED ? INTERRUPTED : line.state });
+  } else {
+    const kind = line.state.startsWith("revert") ? "revert" : "execute";
+    parts.push({ kind, from: at, to: at, state: line.state });
+  }
+}
+
+function endParts(attempt, at) {
+  for (const parts of attempt.tasks.values()) {
+    const last = parts.at(-1);
+    if (last && last.to === null) Object.assign(last, { to: at, state: "failure" });
+  }
+}

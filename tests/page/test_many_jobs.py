@@ -1,0 +1,177 @@
+"""The list: many jobs cancelled and retried at once, filters in the address, pages, keys."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import Visit
+from tests.page.site import Site
+
+
+def test_fifty_are_cancelled_at_once(site: Site, visit: Visit) -> None:
+    site.start("--slots", "2")
+    site.post("wait", 50)
+    page = visit(site).goto("/")
+    expect(page.locator("#rows .badge[data-state=running]")).to_have_count(2)
+    page.get_by_label("Select all jobs of this page").check()
+    page.get_by_role("button", name="Cancel 50 jobs").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("a wrong batch")
+    dialog.get_by_role("button", name="Cancel 50 jobs").click()
+    expect(dialog.locator(".answers li[data-ok=true]")).to_have_count(50)
+    expect(dialog).to_contain_text("Cancel accepted for 50 jobs.")
+    dialog.get_by_role("button", name="Close").first.click()
+    site.open("undo")
+    expect(page.locator("#rows .badge[data-state=cancelled]")).to_have_count(50)
+    expect(chip(page, "cancelled")).to_contain_text("50")
+
+
+def test_all_that_match(small_site: Site, visit: Visit) -> None:
+    small_site.serve()
+    small_site.post("wait", 55)
+    small_site.post("failing", 1)
+    page = visit(small_site).goto("/?flow=wait")
+    expect(page.locator("#rows tr")).to_have_count(50)
+    page.get_by_label("Select all jobs of this page").check()
+    page.get_by_role("button", name="Select all 55 jobs that match").click()
+    page.get_by_role("button", name="Cancel all that have not ended").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Cancel all jobs that match").click()
+    expect(dialog.locator(".answers li[data-ok=true]")).to_have_count(55)
+    dialog.get_by_role("button", name="Close").first.click()
+    # Retried: only those that are selected, and what cannot be is not asked for.
+    expect(page.locator("#rows .badge[data-state=cancelled]")).to_have_count(50)
+    page.locator("#rows input").nth(0).check()
+    page.locator("#rows input").nth(3).check()
+    expect(page.locator("#selection")).to_contain_text("2 selected")
+    cancel = page.locator("#selection").get_by_role("button", name="Cancel")
+    expect(cancel).to_have_attribute("aria-disabled", "true")
+    expect(cancel).to_have_attribute("title", "None of the 2 selected can be cancelled.")
+    page.get_by_role("button", name="Retry 2 jobs").click()
+    dialog.get_by_role("button", name="Retry 2 jobs").click()
+    expect(dialog).to_contain_text("Retry accepted for 2 jobs.")
+
+
+def test_filters_stand_in_the_address(small_site: Site, visit: Visit) -> None:
+    small_site.start()
+    [failed] = small_site.post("failing", why="no space left on the disk")
+    small_site.post("wait", 3)
+    page = visit(small_site).goto("/")
+    expect(page.locator("#rows tr")).to_have_count(4)
+    chip(page, "failed").click()
+    expect(page.locator("#rows tr")).to_have_count(1)
+    assert query(page) == {"state": ["failed"]}
+    page.reload()
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(chip(page, "failed")).to_have_attribute("aria-pressed", "true")
+    page.go_back()
+    expect(page.locator("#rows tr")).to_have_count(4)
+    page.get_by_label("Search by id").fill("SPACE LEFT")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    assert query(page) == {"q": ["SPACE LEFT"]}
+    page.get_by_label("Search by id").fill(failed[:18])
+    expect(page.locator("#rows tr")).to_have_attribute("data-job", failed)
+    page.get_by_label("Search by id").fill("nothing of the kind")
+    expect(page.get_by_text("No job matches.")).to_be_visible()
+    page.get_by_role("button", name="Clear the filters").click()
+    page.get_by_label("Flow").select_option("wait")
+    expect(page.locator("#rows tr")).to_have_count(3)
+    assert query(page) == {"flow": ["wait"]}
+
+
+def test_pages(small_site: Site, visit: Visit) -> None:
+    small_site.serve()
+    jobs = small_site.post("wait", 60)
+    page = visit(small_site).goto("/")
+    expect(page.locator("#rows tr").first).to_have_attribute("data-job", jobs[-1])
+    page.get_by_role("link", name="Older").click()
+    expect(page.locator("#rows tr")).to_have_count(10)
+    expect(page.locator("#rows tr").last).to_have_attribute("data-job", jobs[0])
+    expect(page.get_by_role("link", name="Older")).to_be_hidden()
+    page.get_by_role("link", name="Newest").click()
+    expect(page.locator("#rows tr")).to_have_count(50)
+
+
+def test_who_looks_keeps_the_place(small_site: Site, visit: Visit) -> None:
+    """Rows come and change; focus, selection and what is written stay."""
+    small_site.serve()
+    jobs = small_site.post("wait", 30)
+    page = visit(small_site).goto("/")
+    row = page.locator(f"tr[data-job='{jobs[5]}']")
+    row.get_by_role("checkbox").check()
+    row.focus()
+    place = row.bounding_box()
+    small_site.client.cancel(jobs[6])
+    [newest] = small_site.post("wait")
+    expect(page.locator("#rows tr").first).to_have_attribute("data-job", newest)
+    expect(page.locator(f"tr[data-job='{jobs[6]}'] .badge")).to_have_text("cancelled")
+    expect(row).to_be_focused()
+    expect(row.get_by_role("checkbox")).to_be_checked()
+    moved = row.bounding_box()
+    assert place
+    assert moved
+    assert abs(moved["y"] - place["y"]) < 2 * place["height"]
+
+
+def test_by_keyboard_only(small_site: Site, visit: Visit) -> None:
+    small_site.serve()
+    jobs = small_site.post("wait", 3)
+    page = visit(small_site).goto("/")
+    keys = page.keyboard
+    expect(page.locator("#rows tr")).to_have_count(3)
+    keys.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    keys.press("/")
+    expect(page.get_by_label("Search by id")).to_be_focused()
+    keys.press("Escape")
+    expect(page.locator(f"tr[data-job='{jobs[2]}']")).to_be_focused()
+    keys.press("ArrowDown")
+    keys.press("Space")
+    keys.press("ArrowDown")
+    keys.press("Space")
+    expect(page.locator("#selection")).to_contain_text("2 selected")
+    for _ in range(20):
+        keys.press("Shift+Tab")
+        if page.evaluate("document.activeElement.textContent") == "Cancel 2 jobs":
+            break
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    keys.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#selection").get_by_role("button", name="Cancel 2 jobs")).to_be_focused()
+    keys.press("Enter")
+    dialog.get_by_label("Reason").focus()
+    keys.type("by hand")
+    keys.press("Enter")
+    expect(dialog).to_contain_text("Cancel accepted for 2 jobs.")
+    keys.press("Escape")
+    expect(page.locator("#rows .badge[data-state=cancelled]")).to_have_count(2)
+    keys.press("/")
+    keys.press("Escape")
+    keys.press("Enter")
+    page.wait_for_url("**/jobs/*")
+
+
+def test_ten_thousand(small_site: Site, visit: Visit) -> None:
+    small_site.serve()
+    small_site.post("wait", 10_000)
+    page = visit(small_site).goto("/")
+    expect(chip(page, "pending")).to_contain_text("10,000")
+    page.get_by_label("Select all jobs of this page").check()
+    page.get_by_role("button", name="Select all 10,000 jobs that match").click()
+    page.get_by_role("button", name="Cancel all that have not ended").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Cancel all jobs that match").click()
+    expect(dialog).to_contain_text("Cancel accepted for 10,000 jobs.", timeout=60_000)
+    expect(chip(page, "cancelled")).to_contain_text("10,000")
+
+
+def chip(page: Page, state: str):  # noqa: ANN201, RUF100 - a locator
+    return page.locator(f"#states .chip.{state}")
+
+
+def query(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
