@@ -15,8 +15,8 @@ from jobboard.models import Hour
 from jobboard.schema import jobs
 from jobboard.states import State
 from poster import Client
-from tests.integration.house import House
 from tests.http.served import Served
+from tests.integration.house import House
 
 S = State
 Put = Callable[..., None]

@@ -13,8 +13,8 @@ from jobboard.errors import Unreachable
 from jobboard.states import State
 from jobboard.tokens import Role
 from tests.emptied import emptied
-from tests.integration.house import Gate, Hold, House, Step, settings_for
 from tests.http.served import Served
+from tests.integration.house import Gate, Hold, House, Step, settings_for
 from tests.metrics_seen import Seen
 from tests.servers import PostgreSQL
 from tests.servers.required import require
