@@ -89,7 +89,7 @@ def _server(url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str
         yield process, process.stdout.readline().strip()
     finally:
         process.kill()
-        process.wait()
+        process.communicate()  # closes the pipe, too
         sys.stderr.write((folder / "server.log").read_text(errors="replace"))
 
 
