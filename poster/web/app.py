@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -102,9 +102,14 @@ async def _on_http(_request: Request, error: Any) -> Response:
 
 
 async def _on_invalid(_request: Request, error: Any) -> Response:
-    fields = [FieldError(field=_field(one["loc"]), message=one["msg"]) for one in error.errors()]
+    fields = [FieldError(field=_field(one["loc"]), message=_message(one)) for one in error.errors()]
     said = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in fields)
     return answer(problem(422, said, errors=fields))
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What is wrong, in our own words where they are."""
+    return str(error["ctx"]["error"]) if error["type"] == "value_error" else str(error["msg"])
 
 
 def _field(place: Collection[Any]) -> str:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from jobboard.states import State
-from poster.durations import LONGEST_S
+from poster.durations import LONGEST_S, duration
 from poster.post_request import LONGEST_KEY, LONGEST_REASON, MAX_RETRIES
 
 MOST_JOBS: Final = 10_000
@@ -18,16 +26,37 @@ _PARTS: Final = r"([0-9]{1,3}d)?([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,7}s)?([0-9]
 _POSITIVE: Final = re.sub(r"\[0-9]\{1,(\d)\}", lambda digits: f"[1-9][0-9]{{0,{int(digits[1]) - 1}}}", _PARTS)
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
-Duration = (
-    Annotated[float, Field(strict=True, ge=0, le=LONGEST_S)]
-    | Annotated[str, Field(min_length=1, pattern=f"^([0-9]{{1,8}}|{_PARTS})$")]
-)
+
+
+def _check(pattern: str, *, least: JsonDict) -> PlainValidator:
+    """Of a duration: a number of seconds, or text of this pattern. One message for all that is none."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not (value and re.fullmatch(pattern, value)):
+            raise ValueError("wants a duration like 90, 30s, 5m or 1h30m")
+        if not duration(value) and "exclusiveMinimum" in least:
+            raise ValueError("wants a duration longer than 0")
+        return value
+
+    return PlainValidator(check)
+
+
+def _schema(pattern: str, *, least: JsonDict) -> WithJsonSchema:
+    """The same, told."""
+    number: JsonDict = {"type": "number", "maximum": LONGEST_S, **least}
+    text: JsonDict = {"type": "string", "minLength": 1, "pattern": f"^{pattern}$"}
+    return WithJsonSchema({"anyOf": [number, text]})
+
+
+_ANY: Final = f"([0-9]{{1,8}}|{_PARTS})"
+_NOT_ZERO: Final = f"([1-9][0-9]{{0,7}}|{_POSITIVE})"
+_FROM_ZERO: Final[JsonDict] = {"minimum": 0}
+_ABOVE_ZERO: Final[JsonDict] = {"exclusiveMinimum": 0}
+
+Duration = Annotated[Any, _check(_ANY, least=_FROM_ZERO), _schema(_ANY, least=_FROM_ZERO)]
 """Seconds, or `90`, `30s`, `5m`, `1h30m`."""
 
-PositiveDuration = (
-    Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)]
-    | Annotated[str, Field(min_length=1, pattern=f"^([1-9][0-9]{{0,7}}|{_POSITIVE})$")]
-)
+PositiveDuration = Annotated[Any, _check(_NOT_ZERO, least=_ABOVE_ZERO), _schema(_NOT_ZERO, least=_ABOVE_ZERO)]
 """The same, but none of length 0."""
 
 Reason = Annotated[

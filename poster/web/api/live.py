@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -15,7 +14,6 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.responses import StreamingResponse
-from starlette.websockets import WebSocketDisconnect
 
 from jobboard.errors import JobboardError, NoSuchJob
 from jobboard.position import Position
@@ -176,9 +174,8 @@ async def _tell(websocket: WebSocket, events: AsyncIterator[list[Event]]) -> Non
 
 async def _until_it_leaves(websocket: WebSocket, scope: anyio.CancelScope) -> None:
     """Take what it says, which means nothing, until it says good-bye."""
-    with contextlib.suppress(WebSocketDisconnect):
-        while True:
-            await websocket.receive_text()
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
     scope.cancel()
 
 
