@@ -10,6 +10,8 @@ import pytest
 
 from poster.web.gate import body as bodies
 
+pytestmark = pytest.mark.only_on("sqlite")  # the database has no part in it
+
 JSON = {"content-type": "application/json"}
 BEGUN = b"".join(
     line + b"\r\n"

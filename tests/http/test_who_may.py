@@ -13,6 +13,8 @@ from jobboard.tokens import Role
 from poster.web.gate.permissions import PERMISSIONS
 from tests.waiting import until
 
+pytestmark = pytest.mark.only_on("sqlite")  # tokens in each database: tests/integration/test_tokens.py
+
 REQUESTS = [(method, path) for path, methods in PERMISSIONS.items() for method in methods if method != "WEBSOCKET"]
 NEEDED = {(method, path): role for path, methods in PERMISSIONS.items() for method, role in methods.items()}
 
