@@ -27,7 +27,6 @@ async def stream(
     kinds: Collection[str],
     after: Position | None,
     still_allowed: Callable[[], Awaitable[bool]],
-    heartbeat_s: float = HEARTBEAT_S,
 ) -> AsyncIterator[list[Event]]:
     """Events of `job`, or of all, that come `after` a position; after now without one. The feed has begun.
 
@@ -41,7 +40,7 @@ async def stream(
         # In the same turn of the loop: what is spread later comes by the subscription, and nothing else does.
         async for missed in _missed(database, job, start, feed.position):
             yield [event for event in missed if event.kind in kinds]
-        while (events := await subscription.next(heartbeat_s)) is not None:
+        while (events := await subscription.next(HEARTBEAT_S)) is not None:
             if events:
                 yield events
             elif await still_allowed():
