@@ -152,9 +152,10 @@ def test_pause_and_resume(served, house):
     gate = Gate()
     house.flow(lambda: [house.step("a", gate), house.step("b")])
     job = served.post()
-    with house.running():
-        gate.reached.wait(30)
+    with house.running() as conductor:
+        gate.arrived()
         assert served.http.post(f"/api/jobs/{job}/pause").json()["state"] == "pausing"
+        until(lambda: any(run._pause.is_set() for run in conductor._running()), what="the pause to be heard of")
         gate.open.set()
         house.comes_to(job, State.PAUSED)
         assert served.http.post(f"/api/jobs/{job}/resume", json={}).status_code == 202
