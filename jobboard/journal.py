@@ -247,7 +247,7 @@ class Journal:
 
     def remove(self, connection: sa.Connection) -> None:
         """Remove the job with everything that is stored for it, and with what was to be."""
-        removal.remove(connection, [self.job])
+        removal.remove(connection, [self.job], self._database.now())
         self._removed = True
 
     @property

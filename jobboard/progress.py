@@ -45,13 +45,3 @@ def read(database: Database, of: Iterable[str] | None = None) -> list[Progress]:
         query = query.where(jobs.c.id.in_(sorted(of)))
     with database.read() as connection:
         return [Progress(*row) for row in connection.execute(query)]
-
-
-def gone(database: Database, of: Iterable[str]) -> list[str]:
-    """Those of these jobs that there are no more."""
-    wanted = sorted(of)
-    if not wanted:
-        return []
-    with database.read() as connection:
-        there = set(connection.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(wanted))).scalars())
-    return [job for job in wanted if job not in there]

@@ -39,7 +39,7 @@ class RecordReader:
         with self._database.read() as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().first()
             if row is None:
-                raise _not_there(connection, job)
+                raise not_there(connection, job)
         return to_job(row)
 
     def arguments(self, job: str) -> tuple[str, dict[str, Any]]:
@@ -83,7 +83,7 @@ class RecordReader:
         with self._database.read() as connection:
             found = list(connection.execute(ids.order_by(jobs.c.id).limit(_SHOWN_OF_AMBIGUOUS)).scalars())
             if not found:
-                raise _not_there(connection, wanted)
+                raise not_there(connection, wanted)
         if len(found) > 1 and wanted not in found:
             raise AmbiguousJob(prefix, found)
         return str(wanted if wanted in found else found[0])
@@ -224,7 +224,7 @@ def newest(ids: Sequence[sa.Select[Any]], limit: int) -> sa.Select[Any]:
     return sa.select(jobs).where(jobs.c.id.in_(found)).order_by(jobs.c.id.desc())
 
 
-def _not_there(connection: sa.Connection, job: str) -> NoSuchJob:
+def not_there(connection: sa.Connection, job: str) -> NoSuchJob:
     """That there is no such job; who had it deleted, if someone had."""
     told = removal.told_of(connection, job)
     return NoSuchJob(job, told) if told else NoSuchJob(job)

@@ -27,7 +27,7 @@ from jobboard.faults import check, faults_of
 from jobboard.history import NewLine
 from jobboard.job_row import new_row, posting_row, to_job
 from jobboard.models import Job, NewJob
-from jobboard.record_reader import RecordReader
+from jobboard.record_reader import RecordReader, not_there
 from jobboard.requests import Change, Request
 from jobboard.schema import KEPT_KEY, Row, attempts, current_attempts, jobs, postings
 from jobboard.statements import Script, add_insert
@@ -209,13 +209,13 @@ class Records(RecordReader):
             with self._database.write() as connection:
                 row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().first()
                 if row is None:
-                    raise NoSuchJob(job)
+                    raise not_there(connection, job)
+                now = self._database.now()
                 if forced and faults_of(jobs, row):
-                    note(connection, job, self._database.now())
-                    removal.remove(connection, [job])
+                    note(connection, job, now)
+                    removal.remove(connection, [job], now)
                     return None
                 check(row)
-                now = self._database.now()
                 change = request(row, now)
                 if isinstance(change.decision, Refuse):
                     raise Refused(job, row["state"], change.decision.why)
@@ -230,7 +230,7 @@ class Records(RecordReader):
                 self._follow(connection, [(row, after)], now, by, change)
                 note(connection, job, now)
                 if isinstance(change.decision, Remove):
-                    removal.remove(connection, [job])
+                    removal.remove(connection, [job], now)
                     return None
                 return to_job(after)
 

@@ -274,9 +274,10 @@ deletions = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("by", sa.String(255), nullable=False),
     sa.Column("reason", sa.Text),
-    sa.Index("deletions_at", "at"),
+    sa.Column("gone_at", UtcDateTime),
+    sa.Index("deletions_gone_at", "gone_at"),
 )
-"""Who asked for a job to be deleted: all that is left of it. Purged with the jobs that ended as long ago."""
+"""Who asked for a job to be deleted, and when it went: all that is left of it. Purged as ended jobs are."""
 
 tokens = sa.Table(
     "tokens",

@@ -144,7 +144,7 @@ def test_the_receipt_of_a_cancel_is_told(served, house):
         served.http.post(f"/api/jobs/{job}/cancel", json={"reason": "enough"})
         found = until_state(told, "cancelled")
     states = [event.data["state"] for event in found if event.event == "state"]
-    assert states == ["running", "cancelling", "cancelled"]
+    assert [state for state in states if state != "pending"] == ["running", "cancelling", "cancelled"]
     assert "a reverted" in [
         f"{event.data['task']} {event.data['state']}" for event in found if event.event == "task"
     ]
@@ -159,6 +159,15 @@ def test_that_a_job_is_gone_is_told(served, house):
         until(lambda: next(told).event == "progress", what="its progress")
         assert served.http.delete(f"/api/jobs/{job}").status_code == 202
         assert next(event for event in told if event.event == "gone").data == {"job": job}
+
+
+def test_that_jobs_at_rest_are_gone_is_told_each_once(served):
+    first, second = served.post(), served.post()
+    with served.events(kind="gone") as told, served.events(f"/api/jobs/{second}/events", kind="gone") as of_second:
+        for job in (first, second):
+            assert served.http.delete(f"/api/jobs/{job}").status_code == 204
+            assert next(event for event in told if event.event == "gone").data == {"job": job}
+        assert next(event for event in of_second if event.event == "gone").data == {"job": second}
 
 
 def test_when_nothing_happens_it_says_that_it_lives(served, monkeypatch):

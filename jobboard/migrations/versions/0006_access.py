@@ -27,8 +27,9 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("by", sa.String(255), nullable=False),
         sa.Column("reason", sa.Text),
+        sa.Column("gone_at", sa.DateTime(timezone=True)),
     )
-    op.create_index("deletions_at", "deletions", ["at"])
+    op.create_index("deletions_gone_at", "deletions", ["gone_at"])
 
 
 def downgrade() -> None:

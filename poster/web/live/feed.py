@@ -9,15 +9,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from jobboard import history, progress
+from jobboard import history, progress, removal
 from jobboard.errors import JobboardError, Unreachable
 from jobboard.signals import Channel, Listener
 from poster.web.live.event import GONE, PROGRESS, Event, of_lines, of_progress, of_removal
 from poster.web.live.subscription import Subscription
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from jobboard.models import HistoryLine
     from jobboard.position import Position
     from jobboard.progress import Progress
@@ -30,6 +33,7 @@ _PROGRESS_S: Final = 0.25  # between two looks at the progress of tasks, which i
 _LEAST_S: Final = 0.1  # between two looks, however many signals come: each is a message to every reader
 _AWAY_S: Final = 1.0  # before a database that is away is asked again
 _BEGIN_S: Final = 5.0  # for who listens before it reads
+_OVERLAP: Final = timedelta(seconds=5)  # a removal may become visible so long after the time that it tells
 _ON_ITS_WAY_S: Final = 60.0  # so long after its number was given a line may still be committed
 _PAGE: Final = 1000
 _OF_PROGRESS: Final = frozenset({PROGRESS, GONE})
@@ -59,6 +63,8 @@ class Feed:
         self._stood: deque[tuple[float, int]] = deque()  # when which line was the last one
         self._progress: dict[str, Progress] = {}  # as last told
         self._progress_at = 0.0
+        self._gone: Sequence[str] = ()  # jobs that went lately
+        self._gone_since: datetime | None = None  # where the next look for such begins
 
     # The readers' side
 
@@ -181,14 +187,22 @@ class Feed:
 
     def _progress_events(self, now: float) -> Iterator[Event]:
         watched = self._watched
+        if watched == []:
+            self._gone_since = None
         if watched == [] or now < self._progress_at + _PROGRESS_S:
             return
         self._progress_at = now
         before = self._progress
         self._progress = {one.job: one for one in progress.read(self._client.database, watched)}
         yield from (of_progress(one) for one in self._progress.values() if before.get(one.job) != one)
-        left = [job for job in before if job not in self._progress]
-        yield from (of_removal(job) for job in progress.gone(self._client.database, left))
+        yield from self._removals()
+
+    def _removals(self) -> Iterator[Event]:
+        database = self._client.database
+        now, told = database.now(), self._gone
+        self._gone = removal.gone_since(database, self._gone_since or now - _OVERLAP)
+        self._gone_since = now - _OVERLAP
+        yield from (of_removal(job) for job in self._gone if job not in told)
 
     def _hand_over(self, events: Sequence[Event]) -> None:
         assert self._loop is not None and self._position is not None, "it has begun"  # noqa: S101, PT018
