@@ -1,12 +1,14 @@
 // Jobs by the hour they ended in, as stacked bars; and how many were posted, as a line of dots.
 
 import { element, fill, picture } from "./element.js";
-import { moment } from "./times.js";
+import { keepingFocus } from "./focus.js";
+import { day, moment, shortClock, timeElement, utc } from "./times.js";
 import { number, stateWord } from "./words.js";
 
 const ENDS = ["completed", "cancelled", "failed", "revert_failed"];
-const HEIGHT = 200;
-const FOOT = 24;
+const HEIGHT = 216;
+const FOOT = 40;
+const LABELLED = 3; // each third hour has a label
 const HEAD = 12;
 
 /** The chart, its legend, and the same as a table. */
@@ -29,7 +31,9 @@ export class Chart {
       ),
     );
     const open = this.place.querySelector("details")?.open ?? false;
-    fill(this.place, element("ul", { class: "legend" }, sums), drawn(hours, top), table(hours, open));
+    keepingFocus(this.place, () =>
+      fill(this.place, element("ul", { class: "legend" }, sums), drawn(hours, top), table(hours, open)),
+    );
   }
 }
 
@@ -46,11 +50,7 @@ function drawn(hours, top) {
       ? picture("circle", { class: "posted", cx: `${(at + 0.5) * width}%`, cy: y(hour.posted), r: 3 })
       : null,
   );
-  const words = hours.map((hour, at) =>
-    at % 3
-      ? null
-      : picture("text", { class: "hour", x: `${(at + 0.5) * width}%`, y: HEIGHT - 6 }, clockHour(hour.from)),
-  );
+  const words = hours.map((hour, at) => (at % LABELLED ? [] : label(hours, at, `${(at + 0.5) * width}%`)));
   const told = `Jobs by hour, from ${moment(hours[0].from)} on; the table below has the numbers`;
   return picture(
     "svg",
@@ -58,8 +58,19 @@ function drawn(hours, top) {
     lines.flat(),
     bars,
     dots,
-    words.filter(Boolean),
+    words,
   );
+}
+
+/** An hour; with its day where that is another one than at the label before. */
+function label(hours, at, x) {
+  const { from } = hours[at];
+  const before = hours[at - LABELLED]?.from;
+  const known = before && day(before) === day(from);
+  return [
+    picture("text", { class: "hour", x, y: HEIGHT - 22 }, shortClock(from)),
+    known ? null : picture("text", { class: `day ${at ? "" : "first"}`, x: at ? x : 0, y: HEIGHT - 6 }, day(from)),
+  ];
 }
 
 function bar(hour, left, width, y) {
@@ -80,7 +91,7 @@ function bar(hour, left, width, y) {
   const said = [...ENDS, "posted"]
     .filter((kind) => hour[kind])
     .map((kind) => `${number(hour[kind])} ${stateWord(kind)}`);
-  const title = picture("title", {}, `${moment(hour.from)}: ${said.join(", ") || "nothing"}`);
+  const title = picture("title", {}, `${moment(hour.from)} (${utc(hour.from)}): ${said.join(", ") || "nothing"}`);
   return picture(
     "g",
     {},
@@ -116,7 +127,7 @@ function table(hours, open) {
     element(
       "tr",
       {},
-      element("th", { scope: "row" }, moment(hour.from)),
+      element("th", { scope: "row" }, timeElement(hour.from)),
       kinds.map((kind) => element("td", { class: "number" }, number(hour[kind]))),
     ),
   );
@@ -137,9 +148,4 @@ function round(most) {
   if (most <= 10) return [2, 4, 6, 8, 10].find((one) => one >= most);
   const power = 10 ** Math.floor(Math.log10(most));
   return [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10].map((one) => Math.round(one * power)).find((one) => one >= most);
-}
-
-function clockHour(at) {
-  const time = new Date(at);
-  return `${String(time.getHours()).padStart(2, "0")}:${String(time.getMinutes()).padStart(2, "0")}`;
 }

@@ -1,11 +1,10 @@
 // Who runs jobs.
 
-import { get } from "./api.js";
 import { byId, element, fill, picture, setText } from "./element.js";
+import { keepingFocus } from "./focus.js";
 import { frame } from "./frame.js";
 import { Live } from "./live.js";
-import { Refresh } from "./refresh.js";
-import { showProblem } from "./said.js";
+import { Reading } from "./reading.js";
 import { sign } from "./signs.js";
 import { ageElement, timeElement } from "./times.js";
 import { count, number, shortId } from "./words.js";
@@ -14,33 +13,18 @@ const POLL_MS = 5000; // a heartbeat is no event
 
 frame("conductors");
 let told = "";
-const refresh = new Refresh(read, 1000);
-new Live("/api/events", { state: () => refresh.ask() }, () => refresh.ask());
-setInterval(() => document.hidden || refresh.ask(), POLL_MS);
-refresh.now();
-
-async function read() {
-  try {
-    show(await get("/api/conductors"));
-    showProblem(byId("problem"), null);
-  } catch (problem) {
-    if (!problem.passes) showProblem(byId("problem"), problem);
-  }
-}
+const reading = new Reading(() => "/api/conductors", show, 1000);
+new Live("/api/events", { state: () => reading.ask() }, () => reading.ask());
+setInterval(() => document.hidden || reading.ask(), POLL_MS);
+reading.now();
 
 function show(conductors) {
   if (JSON.stringify(conductors) === told) return;
   told = JSON.stringify(conductors);
   const alive = conductors.filter((one) => one.alive);
-  const slots = alive.reduce((sum, one) => sum + one.slots, 0);
-  const busy = alive.reduce((sum, one) => sum + one.jobs.length, 0);
-  setText(
-    byId("summary"),
-    conductors.length
-      ? `${number(alive.length)} of ${number(conductors.length)} alive, ${number(busy)} of ${count(slots, "slot")} taken.`
-      : "",
-  );
-  keepingFocus(() => fill(byId("conductors"), [...alive, ...conductors.filter((one) => !one.alive)].map(card)));
+  const gone = conductors.filter((one) => !one.alive);
+  setText(byId("summary"), conductors.length ? summary(alive, conductors.length) : "");
+  keepingFocus(byId("conductors"), () => fill(byId("conductors"), [...alive, ...gone].map(card)));
   const words = ["Jobs wait until one is there. Start it: ", element("code", {}, "conductor run")];
   fill(
     byId("empty"),
@@ -50,22 +34,22 @@ function show(conductors) {
   );
 }
 
-function keepingFocus(draw) {
-  const at = byId("conductors").contains(document.activeElement)
-    ? document.activeElement.getAttribute("href")
-    : null;
-  draw();
-  if (at)
-    byId("conductors")
-      .querySelector(`a[href="${CSS.escape(at)}"]`)
-      ?.focus();
+function summary(alive, known) {
+  const slots = alive.reduce((sum, one) => sum + one.slots, 0);
+  const taken = alive.reduce((sum, one) => sum + busy(one), 0);
+  return `${number(alive.length)} of ${number(known)} alive, ${number(taken)} of ${count(slots, "slot")} taken.`;
+}
+
+/** It has claimed more jobs than it has slots for a moment, when one ends and the next begins. */
+function busy(one) {
+  return Math.min(one.jobs.length, one.slots);
 }
 
 function card(one) {
   const state = one.alive ? "completed" : "failed";
   const life = element(
     "span",
-    { class: `badge ${one.alive ? "completed" : "failed"}` },
+    { class: `badge ${state}` },
     sign(state),
     element("span", {}, one.alive ? "alive" : "gone"),
   );
@@ -77,11 +61,11 @@ function card(one) {
     "li",
     { class: `conductor-card ${one.alive ? "" : "is-gone"}` },
     element("div", { class: "conductor-head" }, element("h2", {}, one.name), life),
-    slotsPicture(one),
+    slotsLine(one),
     element(
       "dl",
       { class: "conductor-facts" },
-      fact("Runs", element("span", { class: "runs" }, jobs)),
+      fact(one.alive ? "Runs" : "Ran last", element("span", { class: "runs" }, jobs)),
       fact("Heartbeat", ageElement(one.seen_at), " ago"),
       fact("Started", timeElement(one.started_at)),
       fact("Where", `${one.host}, process ${one.pid}`),
@@ -90,12 +74,18 @@ function card(one) {
   );
 }
 
+function slotsLine(one) {
+  const slots = count(one.slots, "slot");
+  if (!one.alive) return element("p", { class: "slots-line" }, `It had ${slots}.`);
+  const words = `${number(busy(one))} of ${slots}`;
+  return element("p", { class: "slots-line" }, slotsPicture(one), element("span", {}, words));
+}
+
 function slotsPicture(one) {
   const shown = Math.min(one.slots, 32);
-  const busy = one.alive ? one.jobs.length : 0;
   const squares = Array.from({ length: shown }, (_, at) =>
     picture("rect", {
-      class: at < busy ? "busy" : "free",
+      class: at < busy(one) ? "busy" : "free",
       x: at * 15 + 0.5,
       y: 0.5,
       width: 11,
@@ -103,11 +93,5 @@ function slotsPicture(one) {
       rx: 2.5,
     }),
   );
-  const drawn = picture("svg", { class: "slots", width: shown * 15, height: 12, "aria-hidden": "true" }, squares);
-  return element(
-    "p",
-    { class: "slots-line" },
-    drawn,
-    element("span", {}, `${number(busy)} of ${count(one.slots, "slot")}`),
-  );
+  return picture("svg", { class: "slots", width: shown * 15, height: 12, "aria-hidden": "true" }, squares);
 }

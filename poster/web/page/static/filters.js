@@ -3,24 +3,11 @@
 import { byId, element, fill, setAttribute, setText } from "./element.js";
 import { address } from "./api.js";
 import { sign } from "./signs.js";
+import { STATES } from "./states.js";
 import { number, stateWord } from "./words.js";
 
-export const STATES = [
-  "pending",
-  "running",
-  "pausing",
-  "paused",
-  "cancelling",
-  "reverting",
-  "completed",
-  "failed",
-  "cancelled",
-  "revert_failed",
-];
 const SELDOM = new Set(["pausing", "paused", "reverting"]);
-const ID_LENGTH = 26;
 const PAGE = 50;
-const SEARCHED = 500; // jobs that are looked through for words at once
 
 /** The filter, and its controls. */
 export class Filters {
@@ -44,35 +31,32 @@ export class Filters {
 
   /** Where the API tells these jobs. */
   get asked() {
-    const limit = this.words ? SEARCHED : PAGE;
     return address("/api/jobs", {
       state: [...this.states],
       flow: this.flow,
-      cursor: this.cursor || this.#cursorOfId(),
-      limit,
+      q: this.words,
+      cursor: this.cursor,
+      limit: PAGE,
     });
   }
 
-  /** The filter as requests about many jobs take it; null if it has words, which only we know. */
-  get asFilter() {
-    if (this.words) return null;
-    return { state: this.states.size ? [...this.states] : null, flow: this.flow || null };
+  /**
+   * All that match, as requests about many jobs ask for them. How many they are is not known of a search.
+   * @param {Object|null} stats what `/api/stats` says
+   * @param {{jobs: Array, next_cursor: string|null}} page
+   */
+  matching(stats, page) {
+    const filter = { state: this.states.size ? [...this.states] : null, flow: this.flow || null };
+    if (this.words) filter.q = this.words;
+    const counts = stats && !this.words ? this.#counts(stats) : null;
+    const total = counts && (filter.state ?? STATES).reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+    const more = total === null ? Boolean(this.cursor || page.next_cursor) : total > page.jobs.length;
+    return { filter, counts, flows: this.#flows(stats), total, more };
   }
 
-  /** Whether a job has the words. */
-  fits(job) {
-    const words = this.words.toLowerCase();
-    if (!words || job.id.startsWith(words)) return true;
-    const told = [
-      job.flow,
-      job.key,
-      job.reason,
-      job.error?.message,
-      job.error?.type,
-      job.error?.task,
-      job.conductor,
-    ];
-    return told.some((text) => text?.toLowerCase().includes(words));
+  /** Whether a search has not looked through all jobs yet: the page it found is not full. */
+  lookedThroughPart({ jobs, next_cursor: next }) {
+    return this.words !== "" && next !== null && jobs.length < PAGE;
   }
 
   /** The address of this page from another job on. */
@@ -89,7 +73,7 @@ export class Filters {
 
   /** How many jobs of each state there are, by what `/api/stats` says. */
   tellCounts(stats) {
-    const counts = this.flow ? (stats.flows[this.flow] ?? {}) : stats.states;
+    const counts = this.#counts(stats);
     for (const [state, chip] of this.chips) {
       const many = state ? (counts[state] ?? 0) : Object.values(counts).reduce((sum, one) => sum + one, 0);
       setText(chip.querySelector(".count"), number(many));
@@ -98,19 +82,25 @@ export class Filters {
     this.#tellFlows(Object.keys(stats.flows));
   }
 
-  /** How many jobs the filter lets through, by what `/api/stats` says. */
-  countOf(stats) {
-    const counts = this.flow ? (stats.flows[this.flow] ?? {}) : stats.states;
-    const states = this.states.size ? [...this.states] : STATES;
-    return states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
-  }
-
-  /** No filter any more. */
+  /** No filter any more. The focus goes to what says so: what asked for it may be gone. */
   clear() {
     this.states.clear();
     this.flow = this.words = "";
     this.#show();
     this.#apply();
+    this.chips.get("").focus();
+  }
+
+  #counts(stats) {
+    return this.flow ? (stats.flows[this.flow] ?? {}) : stats.states;
+  }
+
+  /** The flows that have jobs which the filter may let through. */
+  #flows(stats) {
+    if (this.flow) return [this.flow];
+    const states = this.states.size ? [...this.states] : STATES;
+    const flows = Object.entries(stats?.flows ?? {});
+    return flows.filter(([, counts]) => states.some((state) => counts[state])).map(([flow]) => flow);
   }
 
   #read() {
@@ -185,11 +175,5 @@ export class Filters {
     if (typed) history.replaceState(null, "", this.at(""));
     else history.pushState(null, "", this.at(""));
     this.changed();
-  }
-
-  /** The list is by id: what begins with a part of one comes first after the last id that could begin so. */
-  #cursorOfId() {
-    const words = this.words.toLowerCase();
-    return /^0[0-9a-hjkmnp-tv-z]{3,25}$/.test(words) ? words.padEnd(ID_LENGTH, "z") : "";
   }
 }

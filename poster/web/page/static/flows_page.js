@@ -1,17 +1,12 @@
 // The flows, to choose one that is to be posted.
 
-import { get } from "./api.js";
 import { byId, element, fill } from "./element.js";
 import { frame } from "./frame.js";
-import { showProblem } from "./said.js";
+import { Reading } from "./reading.js";
 import { count } from "./words.js";
 
 frame("post");
-try {
-  show(await get("/api/flows"));
-} catch (problem) {
-  showProblem(byId("problem"), problem);
-}
+new Reading(() => "/api/flows", show).now();
 
 function show(flows) {
   fill(byId("flows"), flows.map(card));

@@ -1,144 +1,116 @@
 // The list of jobs.
 
-import { get } from "./api.js";
-import { byId, element, fill, setAttribute, setText } from "./element.js";
+import { byId, setAttribute, setText } from "./element.js";
+import { Emptiness } from "./emptiness.js";
 import { Filters } from "./filters.js";
 import { frame } from "./frame.js";
 import { Live } from "./live.js";
-import { cancelMany, retryMany } from "./many.js";
+import { askMany } from "./many.js";
 import { forbidden } from "./me.js";
-import { Refresh } from "./refresh.js";
+import { CANCEL, reachOfJobs, RETRY } from "./reach.js";
+import { Reading } from "./reading.js";
 import { Rows } from "./rows.js";
-import { showProblem } from "./said.js";
 import { Selection } from "./selection.js";
 import { count } from "./words.js";
 
+const PAUSE_MS = 500;
+const SEARCH_PAUSE_MS = 2000; // the server looks through thousands of jobs
+
 let stats = null;
-let jobs = [];
+let page = null; // until the first list is there
 
 frame("jobs");
-const list = new Refresh(fetchJobs, 500);
-const numbers = new Refresh(fetchStats, 2000);
-const again = () => {
-  list.ask();
-  numbers.ask();
-};
-const done = () => {
-  selection.clear();
-  list.now();
-  numbers.now();
-};
+const filters = new Filters(refilter);
+const list = new Reading(() => filters.asked, showPage, pause());
+const numbers = new Reading(() => "/api/stats", showStats, 2000);
 const selection = new Selection({
-  changed: () => rows?.tellSelected(),
-  cancel: (asked) => cancelMany(asked, done),
-  retry: (asked) => retryMany(asked, done),
+  changed: () => rows.tellSelected(),
+  ask: (request, reach) => askMany(request, reach, done, findFocus),
+  left: () => rows.focus(),
 });
 const rows = new Rows(selection, {
-  cancel: (job) => cancelMany({ jobs: [job] }, done),
-  retry: (job) => retryMany({ jobs: [job] }, done),
+  cancel: (job) => askMany(CANCEL, reachOfJobs(CANCEL, [job]), done, findFocus),
+  retry: (job) => askMany(RETRY, reachOfJobs(RETRY, [job]), done, findFocus),
 });
-const filters = new Filters(() => {
-  selection.clear();
-  list.now();
-  if (stats) filters.tellCounts(stats);
-});
-new Live(
-  "/api/events",
-  {
-    state: again,
-    progress: (event) => rows.progress(event.job, event.progress),
-    gone: again,
-  },
-  again,
-);
+const emptiness = new Emptiness(filters, () => turn(byId("older").dataset.cursor));
+new Live("/api/events", { state: again, progress: (event) => rows.progress(event), gone: again }, again);
 
 if (forbidden("post")) {
   byId("post-job").title = forbidden("post");
 }
-byId("older").addEventListener("click", (event) => turn(event, byId("older").dataset.cursor));
-byId("newest").addEventListener("click", (event) => turn(event, ""));
+byId("older").addEventListener("click", (event) => turnBy(event, byId("older").dataset.cursor));
+byId("newest").addEventListener("click", (event) => turnBy(event, ""));
 addEventListener("keydown", toSearch);
 
-async function fetchJobs() {
-  const asked = filters.asked;
-  try {
-    const page = await get(asked);
-    if (asked !== filters.asked) return list.ask();
-    jobs = page.jobs.filter((job) => filters.fits(job));
-    tellPages(page);
-    tell();
-    showProblem(byId("problem"), null);
-  } catch (problem) {
-    if (!problem.passes) showProblem(byId("problem"), problem);
-    else setTimeout(() => list.ask(), 2000);
-  }
+function pause() {
+  return filters.words ? SEARCH_PAUSE_MS : PAUSE_MS;
 }
 
-async function fetchStats() {
-  try {
-    stats = await get("/api/stats");
-    filters.tellCounts(stats);
-    tell();
-  } catch (problem) {
-    if (!problem.passes) showProblem(byId("problem"), problem);
-  }
+function again() {
+  list.ask();
+  numbers.ask();
+}
+
+function refilter() {
+  selection.clear();
+  list.pause = pause();
+  list.now();
+  if (stats) filters.tellCounts(stats);
+}
+
+function done() {
+  selection.clear();
+  list.now();
+  numbers.now();
+}
+
+/** A dialog gives the focus back to what had it; if that is hidden by now, nothing has it. */
+function findFocus() {
+  if (document.activeElement === document.body) rows.focus();
+}
+
+function showPage(told) {
+  page = told;
+  tellPages();
+  tell();
+}
+
+function showStats(told) {
+  stats = told;
+  filters.tellCounts(stats);
+  if (page) tell();
 }
 
 function tell() {
+  const { jobs } = page;
   rows.show(jobs);
-  selection.see(jobs, filters.asFilter, stats ? filters.countOf(stats) : 0);
+  selection.see(jobs, filters.matching(stats, page));
   setAttribute(byId("listing"), "hidden", jobs.length === 0);
   setAttribute(byId("keys"), "hidden", jobs.length === 0);
-  tellEmpty();
+  emptiness.tell(page, stats);
 }
 
-function tellPages(page) {
+function tellPages() {
+  const { jobs, next_cursor: next } = page;
+  const partly = filters.lookedThroughPart(page);
   const older = byId("older");
-  older.dataset.cursor = page.next_cursor ?? "";
-  older.href = filters.at(page.next_cursor ?? "");
-  setAttribute(older, "hidden", !page.next_cursor);
+  older.dataset.cursor = next ?? "";
+  older.href = filters.at(next ?? "");
+  setText(older, partly ? "Look further" : "Older");
+  setAttribute(older, "hidden", !next || jobs.length === 0);
   byId("newest").href = filters.at("");
   setAttribute(byId("newest"), "hidden", !filters.cursor);
-  const looked = filters.words ? ` among the ${count(page.jobs.length, "job")} looked through` : "";
-  setText(byId("range"), jobs.length ? `${count(jobs.length, "job")}${looked}` : "");
+  const among = partly ? " among those looked through" : "";
+  setText(byId("range"), jobs.length ? `${count(jobs.length, "job")}${among}` : "");
 }
 
-function tellEmpty() {
-  const place = byId("empty");
-  if (jobs.length === 0 && filters.any) {
-    const clear = element("button", { type: "button", onclick: () => filters.clear() }, "Clear the filters");
-    return once(place, "filtered", element("div", { class: "empty" }, element("p", {}, "No job matches."), clear));
-  }
-  if (jobs.length === 0) {
-    const command = element(
-      "p",
-      {},
-      "Post one here, or with ",
-      element("code", {}, "poster post FLOW NAME=VALUE"),
-      ".",
-    );
-    return once(
-      place,
-      "none",
-      element("div", { class: "empty" }, element("p", {}, "There are no jobs yet."), command),
-    );
-  }
-  if (stats && stats.conductors.alive === 0 && jobs.some((job) => job.state === "pending")) {
-    const words = ["No conductor is alive, so nothing runs. Start one: ", element("code", {}, "conductor run")];
-    return once(place, "no conductor", element("p", { class: "notice" }, words));
-  }
-  return once(place, "", null);
-}
-
-function once(place, kind, shown) {
-  if (place.dataset.kind === kind) return;
-  place.dataset.kind = kind;
-  fill(place, shown);
-}
-
-function turn(event, cursor) {
+function turnBy(event, cursor) {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
+  turn(cursor);
+}
+
+function turn(cursor) {
   filters.go(cursor);
   byId("main").focus();
   scrollTo(0, 0);

@@ -1,80 +1,67 @@
 // A cancel or a retry of one job or many, asked for in a dialog that then tells what became of each.
 
+import { answersElement } from "./answers.js";
 import { get, post } from "./api.js";
 import { Button } from "./button.js";
 import { closing, openDialog, reasonField } from "./dialog.js";
-import { element, fill } from "./element.js";
+import { effectsOfAll, effectsOfJobs } from "./effects.js";
+import { element, fill, setText } from "./element.js";
 import { planSentence } from "./plan.js";
-import { say, showProblem } from "./said.js";
+import { CANCEL } from "./reach.js";
+import { showProblem } from "./said.js";
 import { badge } from "./signs.js";
-import { count, number, shortId } from "./words.js";
-
-const SHOWN = 300; // answers that are listed; those that were refused come first
+import { count, number, shortId, stateWord } from "./words.js";
 
 /**
- * Ask whether to cancel.
- * @param {{jobs?: Array, filter?: Object, total?: number}} asked
+ * Ask whether to do it.
+ * @param {Object} request `CANCEL` or `RETRY`
+ * @param {Object} reach what it reaches
  * @param {function(): void} done called when it was asked for
+ * @param {function(): void} left called when the dialog is closed
  */
-export function cancelMany(asked, done) {
-  const reason = reasonField("cancel-reason", "Reason (optional, the history tells it)");
-  const about = element(
-    "p",
-    { class: "about" },
-    "What the jobs have done so far is reverted. They can be retried afterwards.",
-  );
-  if (asked.jobs?.length === 1) tellPlan(asked.jobs[0], about);
-  request(asked, "cancel", "Cancel", "danger", about, reason, done);
-}
-
-/** Ask whether to retry. */
-export function retryMany(asked, done) {
-  const about = element(
-    "p",
-    { class: "about" },
-    "Each begins a new attempt; one that kept its results goes on at the task that failed.",
-  );
-  request(asked, "retry", "Retry", "primary", about, null, done);
-}
-
-function request(asked, path, verb, look, about, reason, done) {
-  const what = whatOf(asked);
-  openDialog(`${verb} ${what}?`, (close) => {
-    const body = element("div", { class: "dialog-body" }, about, named(asked), reason?.element);
+export function askMany(request, reach, done, left) {
+  const cancel = request === CANCEL;
+  const about = element("p", { class: "about" }, cancel ? BEFORE_CANCEL : BEFORE_RETRY);
+  if (cancel) tellEffects(reach, about);
+  const reason = cancel ? reasonField("cancel-reason", "Reason (optional, the history tells it)") : null;
+  const label = `${request.verb} ${whatOf(request, reach)}`;
+  const dialog = openDialog(`${label}?`, (close) => {
+    const body = element("div", { class: "dialog-body" }, about, named(request, reach), reason?.element);
     const problem = element("div", {});
-    const go = new Button(
-      `${verb} ${what}`,
-      async () => {
-        try {
-          const answers = await post(`/api/jobs/${path}`, {
-            ...whichOf(asked),
-            ...(reason?.field.value ? { reason: reason.field.value } : {}),
-          });
-          tell(body, answers, verb);
-          go.show(false);
-          done();
-        } catch (failed) {
-          showProblem(problem, failed);
-        }
-      },
-      look,
-    );
+    const send = async () => {
+      try {
+        const answers = await post(`/api/jobs/${request.path}`, bodyOf(reach, reason?.field.value));
+        showProblem(problem, null);
+        tell(body, answers, request.verb);
+        go.show(false);
+        done();
+      } catch (failed) {
+        showProblem(problem, failed);
+      }
+    };
+    const go = new Button(label, send, cancel ? "danger" : "primary");
     reason?.field.addEventListener("keydown", (event) => event.key === "Enter" && go.button.click());
     return [body, problem, closing(close, go.element)];
   });
+  dialog.addEventListener("close", left);
 }
 
-function whatOf({ jobs, total, filter }) {
-  if (jobs) return jobs.length === 1 ? `${jobs[0].flow} ${shortId(jobs[0].id)}` : count(jobs.length, "job");
-  return filter.state ? `all ${count(total, "job")} that match` : "all jobs that match";
+const BEFORE_CANCEL = "What the jobs have done so far is reverted. They can be retried afterwards.";
+const BEFORE_RETRY = "Each begins a new attempt; one that kept its results goes on at the task that failed.";
+
+function whatOf({ done }, { jobs, amount, most }) {
+  if (jobs?.length === 1) return `${jobs[0].flow} ${shortId(jobs[0].id)}`;
+  if (amount === null) return `all that match and can be ${done}`;
+  return `${most ? "up to " : ""}${jobs ? "" : "all "}${count(amount, "job")}`;
 }
 
-function whichOf({ jobs, filter }) {
-  return jobs ? { ids: jobs.map((job) => job.id) } : { filter };
+function bodyOf({ jobs, filter }, reason) {
+  return { ...(jobs ? { ids: jobs.map((job) => job.id) } : { filter }), ...(reason ? { reason } : {}) };
 }
 
-function named({ jobs }) {
-  if (!jobs || jobs.length < 2) return null;
+function named(request, { jobs, filter, amount, of }) {
+  if (filter) return element("p", { class: "about" }, `${filterWords(filter)}${othersWords(request, of - amount)}`);
+  if (jobs.length < 2) return null;
   const first = jobs
     .slice(0, 5)
     .map((job) => element("li", {}, badge(job.state), ` ${job.flow} `, element("code", {}, shortId(job.id))));
@@ -82,36 +69,31 @@ function named({ jobs }) {
   return element("ul", { class: "plain" }, first, more);
 }
 
-async function tellPlan(job, about) {
+function filterWords({ state, flow, q }) {
+  const which = [flow && `of flow “${flow}”`, q && `with “${q}”`, `that are ${state.map(stateWord).join(" or ")}`];
+  return `These are the jobs ${which.filter(Boolean).join(" ")}.`;
+}
+
+function othersWords({ done }, others) {
+  return others > 0 ? ` The other ${number(others)} that match cannot be ${done}, and are left alone.` : "";
+}
+
+async function tellEffects({ jobs, flows }, about) {
   try {
-    about.textContent = planSentence(await get(`/api/jobs/${job.id}/cancel`));
+    if (jobs?.length === 1) setText(about, planSentence(await get(`/api/jobs/${jobs[0].id}/cancel`)));
+    else setText(about, jobs ? await effectsOfJobs(jobs) : await effectsOfAll(flows));
   } catch (problem) {
-    about.textContent = problem.message;
+    setText(about, problem.message);
   }
 }
 
+/** The dialog goes on with what became of it. The focus goes there, so that it is read aloud. */
 function tell(body, answers, verb) {
-  const refused = answers.filter((answer) => !answer.ok);
-  const accepted = answers.filter((answer) => answer.ok);
-  const summary = answers.length
-    ? `${verb} accepted for ${count(accepted.length, "job")}${refused.length ? `, refused for ${number(refused.length)}` : ""}.`
-    : "No job matched.";
-  const shown = [...refused, ...accepted].slice(0, SHOWN).map(answerItem);
-  const more =
-    answers.length > SHOWN
-      ? element(
-          "li",
-          {},
-          `and ${number(answers.length - SHOWN)} more, all ${refused.length > SHOWN ? "listed by the API" : "accepted"}`,
-        )
-      : null;
-  const list = element("ul", { class: "answers", tabindex: 0, "aria-label": "What became of each" }, shown, more);
-  fill(body, element("p", { class: "about" }, summary), answers.length ? list : null);
-  say(summary);
-}
-
-function answerItem(answer) {
-  const link = element("a", { href: `/jobs/${answer.id}` }, element("code", {}, shortId(answer.id)));
-  const told = answer.ok ? badge(answer.state) : element("span", { class: "refused" }, answer.error);
-  return element("li", { "data-ok": String(answer.ok) }, link, " ", told);
+  const accepted = answers.filter((answer) => answer.ok).length;
+  const refused = answers.length - accepted;
+  const said = `${verb} accepted for ${count(accepted, "job")}${refused ? `, refused for ${number(refused)}` : ""}.`;
+  const words = answers.length ? said : "No job matched.";
+  const summary = element("p", { class: "about", role: "status", tabindex: -1 }, words);
+  fill(body, summary, answersElement(answers));
+  summary.focus();
 }

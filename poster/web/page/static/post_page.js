@@ -1,6 +1,6 @@
 // The form of a flow.
 
-import { get, post } from "./api.js";
+import { post } from "./api.js";
 import { Button } from "./button.js";
 import { paragraphs } from "./description.js";
 import { byId, element, fill } from "./element.js";
@@ -8,6 +8,7 @@ import { frame } from "./frame.js";
 import { forbidden } from "./me.js";
 import { leaveNote } from "./note.js";
 import { Options } from "./options.js";
+import { Reading } from "./reading.js";
 import { showProblem } from "./said.js";
 import { SchemaForm } from "./schema_form.js";
 
@@ -16,11 +17,8 @@ const name = form.dataset.flow;
 const problem = element("div", {});
 
 frame("post");
-try {
-  show(await get(`/api/flows/${encodeURIComponent(name)}`));
-} catch (failed) {
-  showProblem(byId("description"), failed);
-}
+form.addEventListener("submit", (event) => event.preventDefault());
+new Reading(() => `/api/flows/${encodeURIComponent(name)}`, show).now();
 
 function show(flow) {
   const fields = new SchemaForm(flow.parameters, flow.secrets);
@@ -29,8 +27,8 @@ function show(flow) {
   go.set(`Post ${flow.name}`, forbidden("post"));
   go.button.type = "submit";
   fill(byId("description"), paragraphs(flow.description));
-  form.addEventListener("submit", (event) => event.preventDefault());
-  fill(form, fields.element, options.element, problem, element("div", {}, go.element));
+  const why = forbidden("post") && element("p", { class: "hint" }, forbidden("post"));
+  fill(form, fields.element, options.element, problem, element("div", {}, go.element, why));
 }
 
 async function send(fields, options) {

@@ -3,10 +3,12 @@
 import { Button } from "./button.js";
 import { element, setAttribute, setText } from "./element.js";
 import { forbidden } from "./me.js";
-import { ended, noCancel, noRetry } from "./rules.js";
+import { AT_WORK, ended, noCancel, noRetry, RETRIABLE } from "./rules.js";
 import { badge, setBadge } from "./signs.js";
 import { ageElement, seconds } from "./times.js";
 import { errorLine, going, percent, shortId, took } from "./words.js";
+
+const UNDOING = new Set(["cancelling", "reverting"]);
 
 /** A row of the table. */
 export class Row {
@@ -18,6 +20,8 @@ export class Row {
     this.state = badge(job.state);
     this.link = element("a", { href: `/jobs/${job.id}`, class: "flow" }, job.flow);
     this.why = element("span", { class: "why" });
+    this.more = element("span", { class: "more" });
+    this.refusal = element("span", { class: "refusal", role: "status" });
     this.bar = element("progress", { max: 1, value: 0, "aria-label": `Progress of ${job.flow} ${job.id}` });
     this.far = element("span", { class: "far" });
     this.took = element("span", {});
@@ -28,6 +32,7 @@ export class Row {
       () => (noRetry(this.job) === null ? requests.retry(this.job) : requests.cancel(this.job)),
       "small",
     );
+    this.act.element.addEventListener("click", () => this.act.off && this.#explain());
     this.pick = element("input", { type: "checkbox", "aria-label": `Select ${job.flow} ${job.id}` });
     this.element = this.#built(job);
     this.update(job);
@@ -37,6 +42,7 @@ export class Row {
   update(job) {
     const changed = this.job && this.job.state !== job.state;
     this.job = job;
+    if (changed) setText(this.refusal, "");
     setBadge(this.state, job.state);
     setAttribute(this.element, "class", `job-row ${job.state}${changed ? " changed" : ""}`);
     const why = job.error ? errorLine(job.error) : (job.reason ?? (job.key ? `key ${job.key}` : ""));
@@ -44,31 +50,43 @@ export class Row {
     setAttribute(this.why, "title", why || null);
     setText(this.attempt, String(job.attempt));
     setText(this.conductor, job.conductor ?? "");
+    setText(this.more, [job.attempt > 1 && `attempt ${job.attempt}`, job.conductor].filter(Boolean).join(", "));
     this.#tellAct();
-    this.progress(job.progress);
+    this.progress(job);
     this.tick();
   }
 
-  /** How far it is. */
-  progress(progress) {
-    const { state, cancel } = this.job;
-    const undoing = state === "cancelling" && cancel && cancel.total > 0;
-    const shown = undoing ? cancel.reverted / cancel.total : progress;
+  /**
+   * How far it is.
+   * @param {{attempt: number, progress: number, tasks: Array<{state: string}>}} told by the list, or by a stream
+   */
+  progress({ attempt, progress, tasks }) {
+    const { state } = this.job;
+    if (attempt !== this.job.attempt) return;
+    const begun = tasks.filter((task) => task.state !== "pending").length;
+    const reverted = tasks.filter((task) => task.state === "reverted").length;
+    const undoing = UNDOING.has(state) && begun > 0;
+    const shown = undoing ? reverted / begun : progress;
     this.bar.value = shown;
     setAttribute(this.bar, "hidden", ended(state) && state !== "completed");
-    const words = undoing ? `${cancel.reverted}/${cancel.total} reverted` : percent(shown);
+    const words = undoing ? `${reverted}/${begun} reverted` : percent(shown);
     setText(this.far, ended(state) && state !== "completed" ? "" : words);
   }
 
-  /** What time changes. */
+  /** What time changes. How long one ran that now waits is not known here. */
   tick() {
-    const { started_at: from, finished_at: to } = this.job;
-    setText(this.took, from ? (to ? took(seconds(from, to)) : going(seconds(from))) : "");
+    const { state, started_at: from, finished_at: to } = this.job;
+    const goesOn = AT_WORK.has(state) && from ? going(seconds(from)) : "";
+    setText(this.took, from && to ? took(seconds(from, to)) : goesOn);
+  }
+
+  /** Say why nothing can be done: by touch, and to who sees no title. */
+  #explain() {
+    setText(this.refusal, this.act.why.textContent);
   }
 
   #tellAct() {
-    const retry =
-      this.job.state === "failed" || this.job.state === "cancelled" || this.job.state === "revert_failed";
+    const retry = RETRIABLE.has(this.job.state) || this.job.state === "revert_failed";
     const off = forbidden("post") ?? (retry ? noRetry(this.job) : noCancel(this.job));
     this.act.set(retry ? "Retry" : "Cancel", off);
     setAttribute(this.act.button, "aria-label", `${retry ? "Retry" : "Cancel"} ${this.job.flow} ${this.job.id}`);
@@ -82,7 +100,14 @@ export class Row {
       { "data-job": job.id, tabindex: -1 },
       cell("pick", this.pick),
       cell("state", this.state),
-      element("th", { scope: "row", class: "job" }, element("span", { class: "named" }, this.link, id), this.why),
+      element(
+        "th",
+        { scope: "row", class: "job" },
+        element("span", { class: "named" }, this.link, id),
+        this.why,
+        this.more,
+        this.refusal,
+      ),
       cell("progress", element("span", { class: "progress-place" }, this.bar, this.far)),
       cell("number age", ageElement(job.posted_at)),
       cell("number took", this.took),

@@ -18,11 +18,6 @@ export class Rows {
     setInterval(() => this.rows.forEach((row) => row.tick()), 1000);
   }
 
-  /** The jobs that are shown. */
-  get jobs() {
-    return [...this.rows.values()].map((row) => row.job);
-  }
-
   /** Show these jobs, in this order. Rows that are there already stay where they are. */
   show(jobs) {
     const wanted = new Set(jobs.map((job) => job.id));
@@ -42,8 +37,13 @@ export class Rows {
   }
 
   /** What a stream says of a job's progress. */
-  progress(job, progress) {
-    this.rows.get(job)?.progress(progress);
+  progress(event) {
+    this.rows.get(event.job)?.progress(event);
+  }
+
+  /** Have the focus where the keyboard was last; what had it is gone. */
+  focus() {
+    (this.rows.get(this.at)?.element ?? byId("main")).focus({ preventScroll: true });
   }
 
   /** Show which are selected. */
@@ -64,7 +64,7 @@ export class Rows {
   #leave(id) {
     const { element } = this.rows.get(id);
     if (element.contains(document.activeElement))
-      (element.nextElementSibling ?? element.previousElementSibling)?.focus();
+      (element.nextElementSibling ?? element.previousElementSibling ?? byId("main")).focus();
     element.remove();
     this.rows.delete(id);
   }

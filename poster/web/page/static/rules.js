@@ -1,6 +1,13 @@
 // Which request a job's state allows; and why not, if it does not. The server decides; this is what it will say.
 
-const OPEN = new Set(["pending", "running", "pausing", "paused", "reverting"]);
+/** In these a job can be cancelled, whatever else is true of it. */
+export const OPEN = new Set(["pending", "running", "pausing", "paused", "reverting"]);
+
+/** In these it can be retried. */
+export const RETRIABLE = new Set(["failed", "cancelled"]);
+
+/** In these its time goes on. */
+export const AT_WORK = new Set(["running", "pausing", "cancelling", "reverting"]);
 
 const NO_CANCEL = {
   cancelling: "It is being cancelled already.",
@@ -36,7 +43,7 @@ export function noCancel(job) {
 
 /** Why a job cannot be retried; null if it can. */
 export function noRetry(job) {
-  if (job.state === "failed" || job.state === "cancelled") return null;
+  if (RETRIABLE.has(job.state)) return null;
   return NO_RETRY[job.state] ?? `It is ${job.state}: only a failed or cancelled job can be retried.`;
 }
 

@@ -1,46 +1,45 @@
 // Numbers over all jobs, and the last day.
 
-import { get } from "./api.js";
 import { Chart } from "./chart.js";
-import { byId, element, fill, setAttribute } from "./element.js";
-import { STATES } from "./filters.js";
+import { byId, element, fill } from "./element.js";
+import { keepingFocus } from "./focus.js";
 import { frame } from "./frame.js";
 import { Live } from "./live.js";
-import { Refresh } from "./refresh.js";
-import { showProblem } from "./said.js";
+import { Reading } from "./reading.js";
 import { sign } from "./signs.js";
+import { STATES } from "./states.js";
 import { age, number, stateWord } from "./words.js";
 
 const POLL_MS = 30_000;
 
 frame("statistics");
 const chart = new Chart(byId("day"));
-const refresh = new Refresh(read, 3000);
-new Live("/api/events", { state: () => refresh.ask() }, () => refresh.ask());
-setInterval(() => document.hidden || refresh.ask(), POLL_MS);
-refresh.now();
-
-async function read() {
-  try {
-    show(await get("/api/stats"));
-    showProblem(byId("problem"), null);
-  } catch (problem) {
-    if (!problem.passes) showProblem(byId("problem"), problem);
-  }
-  await readDay();
-}
-
-async function readDay() {
-  try {
-    chart.show(await get("/api/stats/day"));
-  } catch (problem) {
-    setAttribute(byId("day-panel"), "hidden", problem.status === 404);
-  }
-}
+const readings = [
+  new Reading(() => "/api/stats", show, 3000),
+  new Reading(() => "/api/stats/day", (hours) => chart.show(hours), 3000),
+];
+const told = new Map(); // what each place shows
+const again = () => readings.forEach((reading) => reading.ask());
+new Live("/api/events", { state: again }, again);
+setInterval(() => document.hidden || again(), POLL_MS);
+readings.forEach((reading) => reading.now());
 
 function show(stats) {
+  refill(byId("totals"), [stats.total, stats.states, stats.oldest_waiting_s, stats.conductors], () => totals(stats));
+  refill(byId("by-flow"), stats.flows, () => byFlow(stats.flows));
+}
+
+/** Only what is new is made anew, so that who reads or selects there is left alone. */
+function refill(place, numbers, made) {
+  const said = JSON.stringify(numbers);
+  if (told.get(place) === said) return;
+  told.set(place, said);
+  keepingFocus(place, () => fill(place, made()));
+}
+
+function totals(stats) {
   const { conductors } = stats;
-  fill(byId("totals"), [
+  return [
     total("Jobs", number(stats.total)),
     total(
       "Waiting",
@@ -61,8 +60,7 @@ function show(stats) {
       stats.states.revert_failed ? "effects may remain" : "nothing left behind",
       "/?state=revert_failed",
     ),
-  ]);
-  showFlows(stats.flows);
+  ];
 }
 
 function total(name, amount, more = null, href = null) {
@@ -76,11 +74,11 @@ function total(name, amount, more = null, href = null) {
   );
 }
 
-function showFlows(flows) {
+function byFlow(flows) {
   const names = Object.keys(flows).sort();
   if (!names.length) {
     const words = ["No jobs yet: ", element("code", {}, "poster post FLOW NAME=VALUE")];
-    return fill(byId("by-flow"), element("p", { class: "hint" }, words));
+    return element("p", { class: "hint" }, words);
   }
   const states = STATES.filter((state) => names.some((name) => flows[name][state]));
   const head = element(
@@ -97,10 +95,7 @@ function showFlows(flows) {
     element("th", { scope: "col", class: "number" }, "All"),
   );
   const rows = names.map((name) => flowRow(name, flows[name], states));
-  return fill(
-    byId("by-flow"),
-    element("table", { class: "by-flow" }, element("thead", {}, head), element("tbody", {}, rows)),
-  );
+  return element("table", { class: "by-flow" }, element("thead", {}, head), element("tbody", {}, rows));
 }
 
 function flowRow(name, counts, states) {

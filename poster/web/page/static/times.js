@@ -1,7 +1,7 @@
 // Times: in the zone of this browser, in UTC on hover; and ages that grow by themselves.
 
 import { byId, element, setText } from "./element.js";
-import { age } from "./words.js";
+import { age, two } from "./words.js";
 
 let ahead = 0; // milliseconds that the server's clock is ahead of ours
 
@@ -27,8 +27,18 @@ export function seconds(from, to = null) {
 
 /** A moment in this zone, to the second: `2026-01-31 14:02:05`. */
 export function moment(at) {
+  return `${day(at)} ${clock(at)}`;
+}
+
+/** The day in this zone. */
+export function day(at) {
   const time = new Date(at);
-  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${clock(at)}`;
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+}
+
+/** The time of day in this zone, to the minute. */
+export function shortClock(at) {
+  return clock(at).slice(0, 5);
 }
 
 /** The time of day in this zone. */
@@ -65,10 +75,6 @@ export function tellZone() {
 
 function grow(aged) {
   setText(aged, age(seconds(aged.dateTime)));
-}
-
-function two(number) {
-  return String(number).padStart(2, "0");
 }
 
 setInterval(() => document.querySelectorAll("time[data-age]").forEach(grow), 1000);

@@ -1,6 +1,6 @@
 // How states, amounts and lengths of time are written for people.
 
-/** States of jobs and of tasks as people read them. */
+/** A state, or a priority, as people read it. */
 export function stateWord(state) {
   return state.replaceAll("_", " ");
 }
@@ -16,10 +16,14 @@ export function took(seconds) {
   if (seconds < 9.995) return `${seconds.toFixed(2)} s`;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const whole = Math.floor(seconds);
-  const two = (number) => String(number).padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
   if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} m`;
   return `${Math.floor(whole / 86400)} d ${two(Math.floor((whole % 86400) / 3600))} h`;
+}
+
+/** A number with two digits, as clocks have it. */
+export function two(number) {
+  return String(number).padStart(2, "0");
 }
 
 /** A length of time that goes on, without what changes too fast to be read. */
