@@ -116,3 +116,9 @@ def kinds(
 ):
     """Take an argument of each kind."""
     return linear_flow.Flow("kinds").add(Keep("keep"))
+
+
+@flow("notes", max_retries=0)
+def notes(text: str = "", label: str = "new", hint: str | None = None, size: int = 1, timeout: str = ""):
+    """Take notes, and fail."""
+    return linear_flow.Flow("notes").add(Fails("pack", inject={"why": "no paper"}))

@@ -59,8 +59,13 @@ def test_errors_stand_at_their_fields(shared_site: Site, visit: Visit) -> None:
     page.get_by_label("limits").fill("")
     page.get_by_text("Options").click()
     page.get_by_label("Delay").fill("soon")
+    page.get_by_label("Max retries").press_sequentially("1e")
     page.get_by_role("button", name="Post kinds").click()
-    expect(page.locator("#field-delay-error")).not_to_be_empty()
+    expect(page.locator("#option-max_retries-error")).to_have_text("This cannot be read.")
+    expect(page.get_by_label("Max retries")).to_be_focused()
+    page.get_by_label("Max retries").fill("2")
+    page.get_by_role("button", name="Post kinds").click()
+    expect(page.locator("#option-delay-error")).not_to_be_empty()
     page.get_by_label("Delay").fill("1h")
     page.get_by_role("button", name="Post kinds").click()
     page.wait_for_url("**/jobs/*")
@@ -91,3 +96,64 @@ def test_the_flows_to_choose(shared_site: Site, visit: Visit) -> None:
     visitor.allow("404")
     page.goto("/post/kind")
     expect(page.get_by_role("heading", level=1)).to_have_text("No flow is called kind")
+
+
+def test_what_is_emptied_is_empty(shared_site: Site, visit: Visit) -> None:
+    """And not as it was, nor as it comes."""
+    page = visit(shared_site).page
+    page.goto("/post/failing")
+    expect(page.get_by_label("why")).to_have_value("no space left")
+    page.get_by_label("why").fill("")
+    page.get_by_role("button", name="Post failing").click()
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#arguments")).to_contain_text("empty")
+
+
+def test_a_retry_sends_what_was_changed(shared_site: Site, visit: Visit) -> None:
+    [job] = shared_site.post("notes", text="one\ntwo", label="a label", hint="a hint", size=12)
+    visitor = visit(shared_site)
+    page = visitor.goto(f"/jobs/{job}")
+    expect(page.locator("#state")).to_have_text("failed")
+    page.get_by_role("button", name="Retry with other arguments").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("text")).to_have_value("one\ntwo")
+    dialog.get_by_label("label").fill("")
+    dialog.get_by_label("hint").fill("")
+    dialog.get_by_label("size").fill("")
+    dialog.get_by_role("button", name="Retry with these").click()
+    expect(dialog.locator("#field-size-error")).to_have_text("It takes a number.")
+    dialog.get_by_label("size").fill("12")
+    with page.expect_request("**/retry") as asked:
+        dialog.get_by_role("button", name="Retry with these").click()
+    assert asked.value.post_data_json == {"arguments": {"label": "", "hint": None}}
+    expect(dialog).to_be_hidden()
+
+
+def test_an_argument_may_be_called_like_an_option(shared_site: Site, visit: Visit) -> None:
+    page = visit(shared_site).page
+    page.goto("/post/notes")
+    page.get_by_text("Options").click()
+    ids = page.locator("#post [id]").evaluate_all("(all) => all.map((one) => one.id)")
+    assert len(ids) == len(set(ids))
+    page.get_by_label("timeout", exact=True).fill("the argument")
+    page.get_by_label("Timeout", exact=True).fill("5m")
+    with page.expect_request("**/api/jobs") as asked:
+        page.get_by_role("button", name="Post notes").click()
+    assert asked.value.post_data_json == {
+        "flow": "notes",
+        "arguments": {"timeout": "the argument"},
+        "timeout": "5m",
+    }
+
+
+def test_a_page_that_could_not_be_filled_is_filled_later(shared_site: Site, visit: Visit) -> None:
+    visitor = visit(shared_site)
+    visitor.allow("ERR_FAILED|503")
+    page = visitor.page
+    for path, address in (("/post", "**/api/flows"), ("/post/kinds", "**/api/flows/kinds")):
+        page.route(address, lambda route: route.fulfill(status=503, json={"detail": "the database is away"}))
+        page.goto(path)
+        expect(page.get_by_role("alert")).to_have_text("the database is away. Trying again.")
+        page.unroute(address)
+        expect(page.get_by_text("kinds").last).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, expect
 
+from poster import PostRequest
 from tests.page.conftest import Visit
 from tests.page.site import Site
 
@@ -36,9 +37,10 @@ def test_all_that_match(small_site: Site, visit: Visit) -> None:
     expect(page.locator("#rows tr")).to_have_count(50)
     page.get_by_label("Select all jobs of this page").check()
     page.get_by_role("button", name="Select all 55 jobs that match").click()
-    page.get_by_role("button", name="Cancel all that have not ended").click()
+    page.get_by_role("button", name="Cancel 55 jobs").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Cancel all jobs that match").click()
+    expect(dialog).to_contain_text("These are the jobs of flow “wait” that are pending or")
+    dialog.get_by_role("button", name="Cancel all 55 jobs").click()
     expect(dialog.locator(".answers li[data-ok=true]")).to_have_count(55)
     dialog.get_by_role("button", name="Close").first.click()
     # Retried: only those that are selected, and what cannot be is not asked for.
@@ -48,7 +50,7 @@ def test_all_that_match(small_site: Site, visit: Visit) -> None:
     expect(page.locator("#selection")).to_contain_text("2 selected")
     cancel = page.locator("#selection").get_by_role("button", name="Cancel")
     expect(cancel).to_have_attribute("aria-disabled", "true")
-    expect(cancel).to_have_attribute("title", "None of the 2 selected can be cancelled.")
+    expect(page.locator("#selection").get_by_text("None of the 2 selected can be cancelled.").first).to_be_visible()
     page.get_by_role("button", name="Retry 2 jobs").click()
     dialog.get_by_role("button", name="Retry 2 jobs").click()
     expect(dialog).to_contain_text("Retry accepted for 2 jobs.")
@@ -76,6 +78,7 @@ def test_filters_stand_in_the_address(small_site: Site, visit: Visit) -> None:
     page.get_by_label("Search by id").fill("nothing of the kind")
     expect(page.get_by_text("No job matches.")).to_be_visible()
     page.get_by_role("button", name="Clear the filters").click()
+    expect(page.locator("#states .chip").first).to_be_focused()
     page.get_by_label("Flow").select_option("wait")
     expect(page.locator("#rows tr")).to_have_count(3)
     assert query(page) == {"flow": ["wait"]}
@@ -149,6 +152,7 @@ def test_by_keyboard_only(small_site: Site, visit: Visit) -> None:
     expect(dialog).to_contain_text("Cancel accepted for 2 jobs.")
     keys.press("Escape")
     expect(page.locator("#rows .badge[data-state=cancelled]")).to_have_count(2)
+    expect(page.locator("#rows tr[tabindex='0']")).to_be_focused()
     keys.press("/")
     keys.press("Escape")
     keys.press("Enter")
@@ -162,11 +166,122 @@ def test_ten_thousand(small_site: Site, visit: Visit) -> None:
     expect(chip(page, "pending")).to_contain_text("10,000")
     page.get_by_label("Select all jobs of this page").check()
     page.get_by_role("button", name="Select all 10,000 jobs that match").click()
-    page.get_by_role("button", name="Cancel all that have not ended").click()
+    page.get_by_role("button", name="Cancel 10,000 jobs").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Cancel all jobs that match").click()
+    dialog.get_by_role("button", name="Cancel all 10,000 jobs").click()
     expect(dialog).to_contain_text("Cancel accepted for 10,000 jobs.", timeout=60_000)
+    dialog.get_by_text("10,000 jobs: cancelled").click()
+    expect(dialog.locator(".answers li")).to_have_count(500)
+    dialog.get_by_role("button", name="Show 500 more of 9,500").click()
+    expect(dialog.locator(".answers li")).to_have_count(1000)
+    expect(dialog.locator(".answers li a").nth(500)).to_be_focused()
+    page.keyboard.press("Escape")
     expect(chip(page, "cancelled")).to_contain_text("10,000")
+
+
+def test_a_search_asks_the_server(small_site: Site, visit: Visit) -> None:
+    """Also for what a list does not carry, what is old, and what looks like the beginning of an id."""
+    small_site.serve()
+    [oldest] = small_site.post("wait")
+    keyed = small_site.client.post(PostRequest("failing", {"why": "in the arguments only"}, key="0012345"))
+    small_site.post("wait", 600)
+    page = visit(small_site).goto(f"/?q={oldest}")
+    search = page.get_by_label("Search by id")
+    expect(page.locator("#rows tr")).to_have_attribute("data-job", oldest)
+    for words in ("0012345", "ARGUMENTS only"):
+        search.fill(words)
+        expect(page.locator("#rows tr")).to_have_attribute("data-job", keyed)
+    search.fill("wait")
+    expect(page.locator("#rows tr")).to_have_count(50)
+    page.get_by_label("Select all jobs of this page").check()
+    page.get_by_role("button", name="Select all that match").click()
+    page.get_by_role("button", name="Cancel all that match and can be cancelled").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("with “wait”")
+    dialog.get_by_role("button", name="Cancel all that match").click()
+    expect(dialog).to_contain_text("Cancel accepted for 601 jobs.")
+
+
+def test_a_search_goes_further(shared_site: Site, visit: Visit) -> None:
+    """What was not looked through is not said not to match."""
+    pages = [{"jobs": [], "next_cursor": "01h"}, {"jobs": [], "next_cursor": None}]
+    visitor = visit(shared_site)
+    visitor.page.route(
+        "**/api/jobs?*", lambda route: route.fulfill(json=pages["cursor=01h" in route.request.url])
+    )
+    page = visitor.goto("/?q=nowhere")
+    expect(page.get_by_text("No job matches among the 10,000 newest looked through.")).to_be_visible()
+    page.get_by_role("button", name="Look further").click()
+    expect(page.get_by_text("No older job matches.")).to_be_visible()
+    assert query(page) == {"q": ["nowhere"], "cursor": ["01h"]}
+
+
+def test_what_is_not_known_is_not_called_empty(small_site: Site, visit: Visit) -> None:
+    small_site.serve()
+    small_site.post("wait", 1)
+    visitor = visit(small_site)
+    visitor.allow("500|503")
+    failing = [500, 503]
+    visitor.page.route(
+        "**/api/jobs?*",
+        lambda route: route.fulfill(status=failing.pop(), json={}) if failing else route.fallback(),
+    )
+    page = visitor.goto("/")
+    expect(page.get_by_role("alert")).to_contain_text("The server answered 503. Trying again.")
+    expect(page.locator("#empty")).to_be_empty()
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.goto("/?cursor=0000")
+    expect(page.get_by_text("There are no older jobs.")).to_be_visible()
+    expect(page.get_by_text("There are no jobs yet.")).to_be_hidden()
+
+
+def test_all_that_allow_it(small_site: Site, visit: Visit) -> None:
+    """How many of a filter's jobs a request reaches, and which."""
+    small_site.serve()
+    jobs = small_site.post("gated", 60)
+    small_site.client.cancel(jobs[0])
+    page = visit(small_site).goto("/?state=pending&state=cancelled&flow=gated")
+    selection, dialog = page.locator("#selection"), page.get_by_role("dialog")
+    page.get_by_label("Select all jobs of this page").check()
+    page.get_by_role("button", name="Select all 60 jobs that match").click()
+    expect(selection.get_by_role("button", name="Retry 1 of 60 jobs")).to_be_visible()
+    selection.get_by_role("button", name="Cancel 59 of 60 jobs").click()
+    expect(dialog).to_contain_text("“charge” of flow “gated” cannot be undone where it has begun.")
+    expect(dialog).to_contain_text("These are the jobs of flow “gated” that are pending.")
+    expect(dialog).to_contain_text("The other one that matches cannot be cancelled, and is left alone.")
+    dialog.get_by_role("button", name="Cancel all 59 jobs").click()
+    expect(dialog.get_by_role("status")).to_have_text("Cancel accepted for 59 jobs.")
+    expect(dialog.get_by_role("status")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#rows tr[tabindex='0']")).to_be_focused()
+
+
+def test_what_a_cancel_of_some_cannot_undo(shared_site: Site, visit: Visit) -> None:
+    page = visit(shared_site).goto("/")
+    jobs = shared_site.post("gated", 2)
+    for job in jobs:
+        page.locator(f"tr[data-job='{job}'] input").check()
+    shared_site.open("reserve")
+    selection, dialog = page.locator("#selection"), page.get_by_role("dialog")
+    for job in jobs:
+        expect(page.locator(f"tr[data-job='{job}'] .far")).to_have_text("33 %")
+    selection.get_by_role("button", name="Cancel 2 jobs").click()
+    expect(dialog).to_contain_text("2 tasks will be reverted. “charge” of 2 jobs cannot be undone.")
+
+
+def test_why_not_is_found_by_touch(small_site: Site, visit: Visit) -> None:
+    small_site.serve()
+    [job] = small_site.post("wait")
+    small_site.client.cancel(job)
+    small_site.client.cancel(small_site.post("wait")[0])
+    page = visit(small_site, has_touch=True, viewport={"width": 390, "height": 740}).goto("/?q=" + job)
+    page.locator("#rows input").tap()
+    selection = page.locator("#selection")
+    expect(selection.locator("#why-not")).to_have_text("It is cancelled already.")
+    expect(selection.locator("#why-not")).to_be_visible()
+    page.get_by_role("button", name="Clear selection").tap()
+    expect(page.locator("#rows tr")).to_be_focused()
 
 
 def chip(page: Page, state: str):  # noqa: ANN201, RUF100 - a locator

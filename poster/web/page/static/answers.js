@@ -12,7 +12,11 @@ export function answersElement(answers) {
   if (!answers.length) return null;
   const groups = [...Map.groupBy(answers, kindOf).values()].sort((one, other) => one[0].ok - other[0].ok);
   const open = answers.length <= FEW;
-  return element("div", { class: "answers" }, groups.map((group) => new AnswerGroup(group, open).element));
+  return element(
+    "div",
+    { class: "answers" },
+    groups.map((group) => new AnswerGroup(group, open).element),
+  );
 }
 
 /** The same is said of each job; or it has a state. */

@@ -28,7 +28,9 @@ export async function effectsOfAll(flows) {
 }
 
 function begunTasks(job) {
-  return job.tasks.filter((task) => task.state !== "pending" && task.state !== "reverted").map((task) => task.name);
+  return job.tasks
+    .filter((task) => task.state !== "pending" && task.state !== "reverted")
+    .map((task) => task.name);
 }
 
 function unknown(final) {

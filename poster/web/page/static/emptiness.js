@@ -38,7 +38,12 @@ export class Emptiness {
     const further = button("Look further", this.further);
     switch (kind) {
       case "no conductor":
-        return element("p", { class: "notice" }, "No conductor is alive, so nothing runs. Start one: ", code("conductor run"));
+        return element(
+          "p",
+          { class: "notice" },
+          "No conductor is alive, so nothing runs. Start one: ",
+          code("conductor run"),
+        );
       case "none so far":
         return block("No job matches among the 10,000 newest looked through.", further, clear);
       case "none further":
@@ -48,7 +53,10 @@ export class Emptiness {
       case "none matches":
         return block("No job matches.", clear);
       case "none at all":
-        return block("There are no jobs yet.", element("p", {}, "Post one here, or with ", code("poster post FLOW NAME=VALUE"), "."));
+        return block(
+          "There are no jobs yet.",
+          element("p", {}, "Post one here, or with ", code("poster post FLOW NAME=VALUE"), "."),
+        );
       default:
         return null;
     }

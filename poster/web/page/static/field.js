@@ -9,7 +9,11 @@ export class Field {
    * @param {HTMLElement} control
    * @param {{label?: string|Node, hint?: string, needed?: boolean, nullable?: boolean, prefix?: string}} told
    */
-  constructor(name, control, { label = name, hint = "", needed = false, nullable = false, prefix = "field" } = {}) {
+  constructor(
+    name,
+    control,
+    { label = name, hint = "", needed = false, nullable = false, prefix = "field" } = {},
+  ) {
     this.name = name;
     this.control = control;
     this.nullable = nullable;

@@ -38,11 +38,7 @@ export class ChoiceField extends Field {
   constructor(name, choices, initial, told) {
     const at = choices.findIndex((choice) => same(choice, initial));
     const options = choices.map((choice, number) =>
-      element(
-        "option",
-        { value: number, selected: number === at },
-        choice === null ? "none" : String(choice),
-      ),
+      element("option", { value: number, selected: number === at }, choice === null ? "none" : String(choice)),
     );
     super(name, element("select", {}, at < 0 ? element("option", { value: "" }, "—") : null, options), told);
     this.choices = choices;

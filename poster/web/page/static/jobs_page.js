@@ -33,7 +33,7 @@ const rows = new Rows(selection, {
   retry: (job) => askMany(RETRY, reachOfJobs(RETRY, [job]), done, findFocus),
 });
 const emptiness = new Emptiness(filters, () => turn(byId("older").dataset.cursor));
-new Live("/api/events", { state: again, progress: (event) => rows.progress(event), gone: again }, again);
+new Live("/api/events", { state: again, progress: hear, gone: again }, again);
 
 if (forbidden("post")) {
   byId("post-job").title = forbidden("post");
@@ -44,6 +44,11 @@ addEventListener("keydown", toSearch);
 
 function pause() {
   return filters.words ? SEARCH_PAUSE_MS : PAUSE_MS;
+}
+
+function hear(event) {
+  rows.progress(event);
+  selection.hear(event);
 }
 
 function again() {

@@ -60,7 +60,8 @@ function bodyOf({ jobs, filter }, reason) {
 }
 
 function named(request, { jobs, filter, amount, of }) {
-  if (filter) return element("p", { class: "about" }, `${filterWords(filter)}${othersWords(request, of - amount)}`);
+  if (filter)
+    return element("p", { class: "about" }, `${filterWords(filter)}${othersWords(request, of - amount)}`);
   if (jobs.length < 2) return null;
   const first = jobs
     .slice(0, 5)
@@ -75,7 +76,8 @@ function filterWords({ state, flow, q }) {
 }
 
 function othersWords({ done }, others) {
-  return others > 0 ? ` The other ${number(others)} that match cannot be ${done}, and are left alone.` : "";
+  if (others > 1) return ` The other ${number(others)} that match cannot be ${done}, and are left alone.`;
+  return others === 1 ? ` The other one that matches cannot be ${done}, and is left alone.` : "";
 }
 
 async function tellEffects({ jobs, flows }, about) {

@@ -5,8 +5,22 @@ import { STATES } from "./states.js";
 import { count, number, stateWord } from "./words.js";
 
 /** Requests about many jobs. `perhaps`: states in which it depends on more than the state. */
-export const CANCEL = { path: "cancel", verb: "Cancel", done: "cancelled", why: noCancel, states: OPEN, perhaps: "failed" };
-export const RETRY = { path: "retry", verb: "Retry", done: "retried", why: noRetry, states: RETRIABLE, perhaps: null };
+export const CANCEL = {
+  path: "cancel",
+  verb: "Cancel",
+  done: "cancelled",
+  why: noCancel,
+  states: OPEN,
+  perhaps: "failed",
+};
+export const RETRY = {
+  path: "retry",
+  verb: "Retry",
+  done: "retried",
+  why: noRetry,
+  states: RETRIABLE,
+  perhaps: null,
+};
 
 /**
  * What a request reaches: these jobs, or all of a filter.
@@ -33,7 +47,9 @@ export function reachOfJobs(request, jobs) {
  */
 export function reachOfAll(request, { filter, counts, flows }) {
   const perhaps = filter.state?.includes(request.perhaps) ?? false;
-  const states = (filter.state ?? STATES).filter((state) => request.states.has(state) || state === request.perhaps && perhaps);
+  const states = (filter.state ?? STATES).filter(
+    (state) => request.states.has(state) || (state === request.perhaps && perhaps),
+  );
   const amount = counts && sum(counts, states);
   const of = counts && sum(counts, filter.state ?? STATES);
   const off = states.length ? (amount === 0 ? noneOf(of, request) : null) : noneOfStates(filter.state, request);

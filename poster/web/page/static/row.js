@@ -45,7 +45,7 @@ export class Row {
     if (changed) setText(this.refusal, "");
     setBadge(this.state, job.state);
     setAttribute(this.element, "class", `job-row ${job.state}${changed ? " changed" : ""}`);
-    const why = job.error ? errorLine(job.error) : (job.reason ?? (job.key ? `key ${job.key}` : ""));
+    const why = whyOf(job);
     setText(this.why, why);
     setAttribute(this.why, "title", why || null);
     setText(this.attempt, String(job.attempt));
@@ -116,4 +116,10 @@ export class Row {
       cell("act", this.act.element),
     );
   }
+}
+
+function whyOf(job) {
+  if (job.deleting) return "It is deleted once it is reverted.";
+  if (job.error) return errorLine(job.error);
+  return job.reason ?? (job.key ? `key ${job.key}` : "");
 }

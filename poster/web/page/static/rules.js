@@ -33,7 +33,7 @@ export function ended(state) {
 
 /** Whether a failed job kept its tasks' effects. */
 export function kept(job) {
-  return job.state === "failed" && job.tasks.some((task) => task.state === "success" || task.state === "failure");
+  return job.state === "failed" && job.kept === true;
 }
 
 /** Why a job cannot be cancelled; null if it can. */

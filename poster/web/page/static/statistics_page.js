@@ -16,7 +16,11 @@ frame("statistics");
 const chart = new Chart(byId("day"));
 const readings = [
   new Reading(() => "/api/stats", show, 3000),
-  new Reading(() => "/api/stats/day", (hours) => chart.show(hours), 3000),
+  new Reading(
+    () => "/api/stats/day",
+    (hours) => chart.show(hours),
+    3000,
+  ),
 ];
 const told = new Map(); // what each place shows
 const again = () => readings.forEach((reading) => reading.ask());
@@ -25,7 +29,9 @@ setInterval(() => document.hidden || again(), POLL_MS);
 readings.forEach((reading) => reading.now());
 
 function show(stats) {
-  refill(byId("totals"), [stats.total, stats.states, stats.oldest_waiting_s, stats.conductors], () => totals(stats));
+  refill(byId("totals"), [stats.total, stats.states, stats.oldest_waiting_s, stats.conductors], () =>
+    totals(stats),
+  );
   refill(byId("by-flow"), stats.flows, () => byFlow(stats.flows));
 }
 
