@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, expect
@@ -9,6 +10,28 @@ from playwright.sync_api import Page, expect
 from poster import PostRequest
 from tests.page.conftest import Visit
 from tests.page.site import Site
+
+_JOB = {"id": "01a", "flow": "wait", "attempt": 1, "progress": 0.0, "error": None, "reason": None, "key": None}
+_JOB |= {"conductor": "one", "cancel": None, "tasks": [], "posted_at": "2026-01-01T00:00:00.000000Z"}
+_JOB |= {"started_at": "2026-01-01T00:00:00.000000Z", "finished_at": None}
+
+_ROW = """async ([job, event]) => {
+    const { Row } = await import("/static/row.js");
+    const row = new Row(job, {});
+    if (event) row.progress(event);
+    return { far: row.far.textContent, took: row.took.textContent };
+}"""
+
+_ANSWERS = """async (answers) => {
+    const { answersElement } = await import("/static/answers.js");
+    return [...answersElement(answers).querySelectorAll("summary")].map((one) => one.textContent);
+}"""
+
+
+def _answer(number: int, *, ok: bool) -> dict[str, Any]:
+    job = f"01h{number:023}"
+    error = None if ok else f"job {job}: already completed, nothing to cancel"
+    return {"id": job, "ok": ok, "state": "cancelled" if ok else "completed", "error": error}
 
 
 def test_fifty_are_cancelled_at_once(site: Site, visit: Visit) -> None:
@@ -282,6 +305,53 @@ def test_why_not_is_found_by_touch(small_site: Site, visit: Visit) -> None:
     expect(selection.locator("#why-not")).to_be_visible()
     page.get_by_role("button", name="Clear selection").tap()
     expect(page.locator("#rows tr")).to_be_focused()
+
+
+def test_a_row_counts_what_is_reverted(shared_site: Site, visit: Visit) -> None:
+    """By what the stream says, whoever began it: a failure, too."""
+    page = visit(shared_site).goto("/")
+    states = ("reverted", "reverted", "reverting", "pending")
+    event = {"attempt": 2, "progress": 0.5, "tasks": [{"state": state} for state in states]}
+    for state in ("reverting", "cancelling"):
+        shown = page.evaluate(_ROW, [_JOB | {"state": state, "attempt": 2}, event])
+        assert shown["far"] == "2/3 reverted"
+
+
+def test_a_row_counts_the_time_of_what_is_at_work(shared_site: Site, visit: Visit) -> None:
+    page = visit(shared_site).goto("/")
+    for state, counts in (("running", True), ("reverting", True), ("paused", False), ("pending", False)):
+        shown = page.evaluate(_ROW, [_JOB | {"state": state}, None])
+        assert bool(shown["took"]) == counts, state
+    ended = _JOB | {"state": "completed", "finished_at": "2026-01-01T00:00:02.000000Z"}
+    assert page.evaluate(_ROW, [ended, None])["took"] == "2.00 s"
+
+
+def test_a_narrow_row_says_attempt_and_conductor(shared_site: Site, visit: Visit) -> None:
+    shared_site.open("undo")
+    [job] = shared_site.post("wait")
+    visitor = visit(shared_site, viewport={"width": 390, "height": 740}, has_touch=True)
+    page = visitor.goto(f"/?q={job}")
+    row = page.locator(f"tr[data-job='{job}']")
+    expect(row.locator(".badge")).to_have_text("running")
+    shared_site.client.cancel(job)
+    expect(row.locator(".badge")).to_have_text("cancelled")
+    shared_site.client.retry(job)
+    expect(row.locator(".more")).to_have_text("attempt 2, one")
+    expect(row.locator(".more")).to_be_visible()
+    visitor.fits()
+    # What has completed can be neither cancelled nor retried: its button says so to a finger.
+    shared_site.open("gate")
+    expect(row.locator(".badge")).to_have_text("completed")
+    row.get_by_role("button").tap(force=True)
+    expect(row.get_by_role("status")).to_have_text("It has completed: nothing is left to cancel.")
+
+
+def test_answers_are_grouped_by_what_was_said(shared_site: Site, visit: Visit) -> None:
+    """Each job has its answer, also where thousands are refused."""
+    page = visit(shared_site).goto("/")
+    refused = [_answer(number, ok=False) for number in range(700)]
+    shown = page.evaluate(_ANSWERS, [*refused, _answer(700, ok=True)])
+    assert shown == ["700 jobs: already completed, nothing to cancel", "1 job: cancelled"]
 
 
 def chip(page: Page, state: str):  # noqa: ANN201, RUF100 - a locator
