@@ -102,6 +102,12 @@ def dirty(why: str = "no host has room"):
     return linear_flow.Flow("dirty").add(Dirty("network"), Fails("boot"))
 
 
+@flow("notes", max_retries=0)
+def notes(text: str = "", label: str = "new", hint: str | None = None, size: int = 1, timeout: str = ""):
+    """Take notes, and fail."""
+    return linear_flow.Flow("notes").add(Fails("pack", inject={"why": "no paper"}))
+
+
 @flow("kinds", max_retries=0)
 def kinds(
     text: Annotated[str, Field(description="what is kept")],
@@ -116,9 +122,3 @@ def kinds(
 ):
     """Take an argument of each kind."""
     return linear_flow.Flow("kinds").add(Keep("keep"))
-
-
-@flow("notes", max_retries=0)
-def notes(text: str = "", label: str = "new", hint: str | None = None, size: int = 1, timeout: str = ""):
-    """Take notes, and fail."""
-    return linear_flow.Flow("notes").add(Fails("pack", inject={"why": "no paper"}))

@@ -1,7 +1,7 @@
 // Jobs by the hour they ended in, as stacked bars; and how many were posted, as a line of dots.
 
-import { element, fill, picture } from "./element.js";
-import { keepingFocus } from "./focus.js";
+import { element, picture } from "./element.js";
+import { refill } from "./refill.js";
 import { day, moment, shortClock, timeElement, utc } from "./times.js";
 import { number, stateWord } from "./words.js";
 
@@ -31,9 +31,7 @@ export class Chart {
       ),
     );
     const open = this.place.querySelector("details")?.open ?? false;
-    keepingFocus(this.place, () =>
-      fill(this.place, element("ul", { class: "legend" }, sums), drawn(hours, top), table(hours, open)),
-    );
+    refill(this.place, element("ul", { class: "legend" }, sums), drawn(hours, top), table(hours, open));
   }
 }
 
@@ -66,10 +64,10 @@ function drawn(hours, top) {
 function label(hours, at, x) {
   const { from } = hours[at];
   const before = hours[at - LABELLED]?.from;
-  const known = before && day(before) === day(from);
+  const said = day(from).slice("2026-".length);
   return [
     picture("text", { class: "hour", x, y: HEIGHT - 22 }, shortClock(from)),
-    known ? null : picture("text", { class: `day ${at ? "" : "first"}`, x: at ? x : 0, y: HEIGHT - 6 }, day(from)),
+    before && day(before) === day(from) ? null : picture("text", { class: "day", x, y: HEIGHT - 6 }, said),
   ];
 }
 

@@ -1,10 +1,10 @@
 // Who runs jobs.
 
 import { byId, element, fill, picture, setText } from "./element.js";
-import { keepingFocus } from "./focus.js";
 import { frame } from "./frame.js";
 import { Live } from "./live.js";
 import { Reading } from "./reading.js";
+import { refill } from "./refill.js";
 import { sign } from "./signs.js";
 import { ageElement, timeElement } from "./times.js";
 import { count, number, shortId } from "./words.js";
@@ -24,7 +24,7 @@ function show(conductors) {
   const alive = conductors.filter((one) => one.alive);
   const gone = conductors.filter((one) => !one.alive);
   setText(byId("summary"), conductors.length ? summary(alive, conductors.length) : "");
-  keepingFocus(byId("conductors"), () => fill(byId("conductors"), [...alive, ...gone].map(card)));
+  refill(byId("conductors"), [...alive, ...gone].map(card));
   const words = ["Jobs wait until one is there. Start it: ", element("code", {}, "conductor run")];
   fill(
     byId("empty"),

@@ -25,12 +25,12 @@ const list = new Reading(() => filters.asked, showPage, pause());
 const numbers = new Reading(() => "/api/stats", showStats, 2000);
 const selection = new Selection({
   changed: () => rows.tellSelected(),
-  ask: (request, reach) => askMany(request, reach, done, findFocus),
+  ask: (request, reach) => askMany(request, reach, done, () => rows.focus()),
   left: () => rows.focus(),
 });
 const rows = new Rows(selection, {
-  cancel: (job) => askMany(CANCEL, reachOfJobs(CANCEL, [job]), done, findFocus),
-  retry: (job) => askMany(RETRY, reachOfJobs(RETRY, [job]), done, findFocus),
+  cancel: (job) => askMany(CANCEL, reachOfJobs(CANCEL, [job]), done),
+  retry: (job) => askMany(RETRY, reachOfJobs(RETRY, [job]), done),
 });
 const emptiness = new Emptiness(filters, () => turn(byId("older").dataset.cursor));
 new Live("/api/events", { state: again, progress: hear, gone: again }, again);
@@ -46,9 +46,12 @@ function pause() {
   return filters.words ? SEARCH_PAUSE_MS : PAUSE_MS;
 }
 
+/** A cancel of many tells what it would undo by the jobs' tasks, so these are kept up, too. */
 function hear(event) {
+  for (const job of [page?.jobs.find((one) => one.id === event.job), selection.jobs.get(event.job)]) {
+    if (job?.attempt === event.attempt) Object.assign(job, { progress: event.progress, tasks: event.tasks });
+  }
   rows.progress(event);
-  selection.hear(event);
 }
 
 function again() {
@@ -67,11 +70,6 @@ function done() {
   selection.clear();
   list.now();
   numbers.now();
-}
-
-/** A dialog gives the focus back to what had it; if that is hidden by now, nothing has it. */
-function findFocus() {
-  if (document.activeElement === document.body) rows.focus();
 }
 
 function showPage(told) {

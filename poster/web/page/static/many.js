@@ -17,16 +17,16 @@ import { count, number, shortId, stateWord } from "./words.js";
  * @param {Object} request `CANCEL` or `RETRY`
  * @param {Object} reach what it reaches
  * @param {function(): void} done called when it was asked for
- * @param {function(): void} left called when the dialog is closed
+ * @param {function(): void} left called when the dialog is closed after that: what had the focus may be hidden
  */
-export function askMany(request, reach, done, left) {
+export function askMany(request, reach, done, left = () => {}) {
   const cancel = request === CANCEL;
   const about = element("p", { class: "about" }, cancel ? BEFORE_CANCEL : BEFORE_RETRY);
   if (cancel) tellEffects(reach, about);
   const reason = cancel ? reasonField("cancel-reason", "Reason (optional, the history tells it)") : null;
   const label = `${request.verb} ${whatOf(request, reach)}`;
-  const dialog = openDialog(`${label}?`, (close) => {
-    const body = element("div", { class: "dialog-body" }, about, named(request, reach), reason?.element);
+  const body = element("div", { class: "dialog-body" }, about, named(request, reach), reason?.element);
+  openDialog(`${label}?`, (close) => {
     const problem = element("div", {});
     const send = async () => {
       try {
@@ -34,6 +34,7 @@ export function askMany(request, reach, done, left) {
         showProblem(problem, null);
         tell(body, answers, request.verb);
         go.show(false);
+        body.closest("dialog").addEventListener("close", left);
         done();
       } catch (failed) {
         showProblem(problem, failed);
@@ -43,7 +44,6 @@ export function askMany(request, reach, done, left) {
     reason?.field.addEventListener("keydown", (event) => event.key === "Enter" && go.button.click());
     return [body, problem, closing(close, go.element)];
   });
-  dialog.addEventListener("close", left);
 }
 
 const BEFORE_CANCEL = "What the jobs have done so far is reverted. They can be retried afterwards.";
@@ -65,9 +65,9 @@ function named(request, { jobs, filter, amount, of }) {
   if (jobs.length < 2) return null;
   const first = jobs
     .slice(0, 5)
-    .map((job) => element("li", {}, badge(job.state), ` ${job.flow} `, element("code", {}, shortId(job.id))));
+    .map((job) => element("li", {}, badge(job.state), job.flow, element("code", {}, shortId(job.id))));
   const more = jobs.length > 5 ? element("li", {}, `and ${number(jobs.length - 5)} more`) : null;
-  return element("ul", { class: "plain" }, first, more);
+  return element("ul", { class: "plain asked" }, first, more);
 }
 
 function filterWords({ state, flow, q }) {

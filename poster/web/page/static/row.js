@@ -21,7 +21,6 @@ export class Row {
     this.link = element("a", { href: `/jobs/${job.id}`, class: "flow" }, job.flow);
     this.why = element("span", { class: "why" });
     this.more = element("span", { class: "more" });
-    this.refusal = element("span", { class: "refusal", role: "status" });
     this.bar = element("progress", { max: 1, value: 0, "aria-label": `Progress of ${job.flow} ${job.id}` });
     this.far = element("span", { class: "far" });
     this.took = element("span", {});
@@ -32,7 +31,6 @@ export class Row {
       () => (noRetry(this.job) === null ? requests.retry(this.job) : requests.cancel(this.job)),
       "small",
     );
-    this.act.element.addEventListener("click", () => this.act.off && this.#explain());
     this.pick = element("input", { type: "checkbox", "aria-label": `Select ${job.flow} ${job.id}` });
     this.element = this.#built(job);
     this.update(job);
@@ -42,7 +40,6 @@ export class Row {
   update(job) {
     const changed = this.job && this.job.state !== job.state;
     this.job = job;
-    if (changed) setText(this.refusal, "");
     setBadge(this.state, job.state);
     setAttribute(this.element, "class", `job-row ${job.state}${changed ? " changed" : ""}`);
     const why = whyOf(job);
@@ -80,11 +77,6 @@ export class Row {
     setText(this.took, from && to ? took(seconds(from, to)) : goesOn);
   }
 
-  /** Say why nothing can be done: by touch, and to who sees no title. */
-  #explain() {
-    setText(this.refusal, this.act.why.textContent);
-  }
-
   #tellAct() {
     const retry = RETRIABLE.has(this.job.state) || this.job.state === "revert_failed";
     const off = forbidden("post") ?? (retry ? noRetry(this.job) : noCancel(this.job));
@@ -106,7 +98,6 @@ export class Row {
         element("span", { class: "named" }, this.link, id),
         this.why,
         this.more,
-        this.refusal,
       ),
       cell("progress", element("span", { class: "progress-place" }, this.bar, this.far)),
       cell("number age", ageElement(job.posted_at)),

@@ -69,12 +69,6 @@ export class Selection {
     this.#tell();
   }
 
-  /** What a stream says of a job's tasks: a cancel of many tells what it would undo by them. */
-  hear({ job: id, tasks }) {
-    const job = this.jobs.get(id);
-    if (job) this.jobs.set(id, { ...job, tasks });
-  }
-
   #onlyShown() {
     this.whole = false;
     for (const job of this.shown) this.jobs.set(job.id, job);

@@ -1,11 +1,11 @@
 // Numbers over all jobs, and the last day.
 
 import { Chart } from "./chart.js";
-import { byId, element, fill } from "./element.js";
-import { keepingFocus } from "./focus.js";
+import { byId, element } from "./element.js";
 import { frame } from "./frame.js";
 import { Live } from "./live.js";
 import { Reading } from "./reading.js";
+import { refill } from "./refill.js";
 import { sign } from "./signs.js";
 import { STATES } from "./states.js";
 import { age, number, stateWord } from "./words.js";
@@ -29,18 +29,16 @@ setInterval(() => document.hidden || again(), POLL_MS);
 readings.forEach((reading) => reading.now());
 
 function show(stats) {
-  refill(byId("totals"), [stats.total, stats.states, stats.oldest_waiting_s, stats.conductors], () =>
-    totals(stats),
-  );
-  refill(byId("by-flow"), stats.flows, () => byFlow(stats.flows));
+  tell(byId("totals"), [stats.total, stats.states, stats.oldest_waiting_s, stats.conductors], () => totals(stats));
+  tell(byId("by-flow"), stats.flows, () => byFlow(stats.flows));
 }
 
 /** Only what is new is made anew, so that who reads or selects there is left alone. */
-function refill(place, numbers, made) {
+function tell(place, numbers, made) {
   const said = JSON.stringify(numbers);
   if (told.get(place) === said) return;
   told.set(place, said);
-  keepingFocus(place, () => fill(place, made()));
+  refill(place, made());
 }
 
 function totals(stats) {
