@@ -200,11 +200,11 @@ HourDocument = TypedDict(  # `from` is no name to Python
 
 
 class PlanDocument(TypedDict):
-    """What a cancel now would do: tasks, in the order of their reverts."""
+    """What a cancel now would do: tasks, in the order of their reverts. Not `ok`: it would be refused."""
 
     id: str
     ok: bool
-    state: str
+    state: str | None
     error: str | None
     reverted: list[str]
     irreversible: list[str]
@@ -367,10 +367,12 @@ def hour_document(hour: Hour) -> HourDocument:
     }
 
 
-def plan_document(plan: CancelPlan) -> PlanDocument:
-    """What a cancel would do."""
+def plan_document(job: str, plan: CancelPlan | JobboardError) -> PlanDocument:
+    """What a cancel would do, or why it would be refused."""
+    if isinstance(plan, Exception):
+        return {**answer_document(job, plan), "reverted": [], "irreversible": [], "not_started": []}
     return {
-        "id": plan.job,
+        "id": job,
         "ok": True,
         "state": str(plan.state),
         "error": None,

@@ -22,6 +22,7 @@ from poster.why_waiting import explained
 
 if TYPE_CHECKING:
     from flows.registry import FlowSpec
+    from jobboard.errors import JobboardError
     from poster.cancel_plan import CancelPlan
     from poster.doctor import Check, Report
     from poster.graph import Graph
@@ -72,6 +73,16 @@ class Reader(Connection):
         from poster.cancel_plan import plan_of
 
         return plan_of(self.show(job))
+
+    def plan_many(self, jobs: Iterable[str]) -> builtins.list[CancelPlan | JobboardError]:
+        """The same for jobs, in their order; for one that would be refused, why."""
+        plans: builtins.list[CancelPlan | JobboardError] = []
+        for job in jobs:
+            try:
+                plans.append(self.plan_cancel(job))
+            except (NoSuchJob, Refused) as error:
+                plans.append(error)
+        return plans
 
     def result(self, job: str) -> dict[str, Any]:
         """What the tasks of a completed job provide, by name. Raises `NoSuchJob`, `Refused`."""

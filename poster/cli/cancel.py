@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from jobboard.errors import JobboardError, Refused
+from jobboard.errors import JobboardError
 from jobboard.ids import ID_LENGTH
 from jobboard.states import ENDED, State
 from poster.cli import completion, exit_codes, session
@@ -19,7 +19,7 @@ from poster.cli.failures import code_of
 from poster.cli.many import Result, answered, finish, refused, told
 from poster.cli.options import jobs_argument, wait_options
 from poster.cli.output import GAP, Output, dim, say
-from poster.job_json import plan_document
+from poster.job_json import AnswerDocument, PlanDocument, answer_document, plan_document
 
 if TYPE_CHECKING:
     from poster.cancel_plan import CancelPlan
@@ -130,19 +130,18 @@ def _cancel_batch(client: Client, given: Sequence[str], reason: str | None) -> I
 
 
 def _tell_plans(out: Output, client: Client, jobs: Iterable[str]) -> int:
-    documents: list[Mapping[str, object]] = []
+    documents: list[AnswerDocument | PlanDocument] = []
     codes: list[int] = []
     for one in jobs:
         try:
             plan = client.plan_cancel(client.resolve(one))
         except JobboardError as error:
             codes.append(code_of(error) or exit_codes.UNREACHABLE)
-            state = error.state if isinstance(error, Refused) else None
-            documents.append({"id": one, "ok": False, "state": state, "error": str(error)})
+            documents.append(answer_document(one, error))
             say(str(error))
             continue
         codes.append(exit_codes.DONE)
-        documents.append(plan_document(plan))
+        documents.append(plan_document(plan.job, plan))
         if not out.json:
             _tell_plan(out, plan)
     if out.json:

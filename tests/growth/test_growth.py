@@ -209,14 +209,17 @@ def test_the_http_api(house: House):
             "?limit=1000",
             "?state=pending&state=failed",
             f"?flow={past.KNOWN}&cursor={done}",
+            "?q=nothing",
+            f"?q={done}&state=completed&state=failed&flow={past.KNOWN}",
         ],
-        ("GET", "/api/jobs/{job}/history"): ["", "?after=5&limit=10"],
+        ("GET", "/api/jobs/{job}/history"): ["", "?after=5&limit=10", f"?before={2**63 - 1}"],
         ("GET", "/api/jobs/{job}/events"): ["?after=0", ""],
         ("GET", "/api/events"): ["", "?after=LAST"],
     }
     bodies = {
         "/api/jobs": {"flow": "greet"},
         "/api/jobs/cancel": {"ids": waits[:2]},
+        "/api/jobs/cancel/plan": {"ids": waits},
         "/api/jobs/retry": {"ids": waits[:2]},
     }
     with Served(house, token_needed=True) as served, examined(house.database) as findings:

@@ -11,7 +11,7 @@ from flows import flow
 from jobboard import search
 from jobboard.ids import new_id
 from jobboard.states import State
-from tests.integration.house import Gate, Hold
+from tests.integration.house import Gate, Hold, Step
 from tests.waiting import until
 
 
@@ -298,6 +298,32 @@ def test_many_at_once_each_with_its_own_answer(served, simple, house):
         (False, None),
         (False, None),
     ]
+
+
+class Pay(Step):
+    """A step whose effect cannot be undone."""
+
+    irreversible = True
+
+
+def test_what_a_cancel_of_many_would_do_is_told(served, house):
+    hold = Hold()
+    house.flow(lambda: [house.step("a"), Pay("pay", house, hold, None), house.step("c")])
+    running, done = served.post(), new_id()
+    with house.running():
+        hold.arrived()
+        waits = served.post(delay="1h")
+        told = served.http.post("/api/jobs/cancel/plan", json={"ids": [running, waits, done, "x"]}).json()
+        assert told[:2] == [served.http.get(f"/api/jobs/{job}/cancel").json() for job in (running, waits)]
+        assert (told[0]["reverted"], told[0]["irreversible"], told[0]["not_started"]) == (["a"], ["pay"], ["c"])
+        assert [(one["id"], one["ok"], one["reverted"]) for one in told[2:]] == [
+            (done, False, []),
+            ("x", False, []),
+        ]
+        assert told[2]["error"].startswith("no such job")
+        of_all = served.http.post("/api/jobs/cancel/plan", json={"filter": {}}).json()
+        assert [one["id"] for one in of_all] == [running, waits]
+    assert served.client.get(running).cancel is None
 
 
 def test_many_by_a_filter(served, simple, house):

@@ -21,6 +21,7 @@ from poster.durations import LONGEST_S, duration
 from poster.post_request import LONGEST_KEY, LONGEST_REASON, MAX_RETRIES
 
 MOST_JOBS: Final = 10_000
+MOST_PLANNED: Final = 500  # each costs a look at its flow
 
 _PARTS: Final = r"([0-9]{1,3}d)?([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,7}s)?([0-9]{1,7}ms)?"
 _POSITIVE: Final = re.sub(r"\[0-9]\{1,(\d)\}", lambda digits: f"[1-9][0-9]{{0,{int(digits[1]) - 1}}}", _PARTS)

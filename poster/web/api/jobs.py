@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response, status
@@ -24,7 +25,7 @@ from poster.job_json import (
 from poster.post_request import LONGEST_REASON, from_json
 from poster.web.answer import Json
 from poster.web.api.asking import Asking, JobId, Limit, NoneIfEmpty, WithoutEmpty, is_id
-from poster.web.api.bodies import CancelBody, CancelMany, Many, NewJob, RetryBody, RetryMany
+from poster.web.api.bodies import MOST_PLANNED, CancelBody, CancelMany, Many, NewJob, RetryBody, RetryMany
 from poster.web.api.declared import LINKS, problems
 
 router: Final = APIRouter(prefix="/api/jobs", tags=["jobs"], default_response_class=Json)
@@ -111,26 +112,39 @@ def cancel_jobs(client: Asking, many: CancelMany) -> Response:
 
     A filter without states means all that have not ended.
     """
-    ids = _named(client, many, _OPEN)
+    ids = [*_named(client, many, _OPEN)]
     known = [job for job in ids if is_id(job)]
     answers = dict(zip(known, client.cancel_many(known, many.reason), strict=True))
     return Json([answer_document(job, answers.get(job, NoSuchJob(job))) for job in ids])
 
 
+@router.post("/cancel/plan", response_model=list[PlanDocument], responses=problems(body=True))
+def plan_cancels(client: Asking, many: Many) -> Response:
+    """What a cancel of many jobs would revert in each of them: of the first 500. Changes nothing.
+
+    A filter without states means all that have not ended.
+    """
+    ids = list(itertools.islice(_named(client, many, _OPEN), MOST_PLANNED))
+    known = [job for job in ids if is_id(job)]
+    plans = dict(zip(known, client.plan_many(known), strict=True))
+    return Json([plan_document(job, plans.get(job, NoSuchJob(job))) for job in ids])
+
+
 @router.post("/retry", response_model=list[AnswerDocument], responses=problems(body=True))
 def retry_jobs(client: Asking, many: RetryMany) -> Response:
     """Retry many jobs: an answer for each. A filter without states means all that failed or were cancelled."""
-    ids = _named(client, many, _RETRIABLE)
+    ids = [*_named(client, many, _RETRIABLE)]
     known = [job for job in ids if is_id(job)]
     answers: dict[str, Answer] = dict(zip(known, client.retry_many(known), strict=True))
     return Json([answer_document(job, answers.get(job, NoSuchJob(job))) for job in ids])
 
 
-def _named(client: Client, many: Many, otherwise: tuple[State, ...]) -> Sequence[str]:
+def _named(client: Client, many: Many, otherwise: tuple[State, ...]) -> Iterable[str]:
+    """The ids; those that a filter lets through are read as they are taken."""
     if many.filter is None:
         return many.ids or ()
     asked = many.filter
-    return [*client.matching(states=asked.states(otherwise), flow=asked.flow, words=asked.q)]
+    return client.matching(states=asked.states(otherwise), flow=asked.flow, words=asked.q)
 
 
 def _accepted(client: Client, job: Job) -> Response:
@@ -166,7 +180,7 @@ def delete_job(
 @router.get("/{job}/cancel", response_model=PlanDocument, responses=problems(404, 409))
 def plan_cancel(client: Asking, job: JobId) -> Response:
     """What a cancel now would revert, what cannot be undone, and what has not begun. Changes nothing."""
-    return Json(plan_document(client.plan_cancel(job)))
+    return Json(plan_document(job, client.plan_cancel(job)))
 
 
 @router.post(

@@ -21,6 +21,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Role | None]]] = {
     "/api/jobs": {"GET": READ, "POST": POST},
     "/api/jobs/current": {"GET": READ},
     "/api/jobs/cancel": {"POST": POST},
+    "/api/jobs/cancel/plan": {"POST": READ},
     "/api/jobs/retry": {"POST": POST},
     "/api/jobs/{job}": {"GET": READ, "DELETE": ADMIN},
     "/api/jobs/{job}/cancel": {"GET": READ, "POST": POST},
