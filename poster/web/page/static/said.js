@@ -8,7 +8,8 @@ export function say(text) {
   while (byId("said").childElementCount > 5) byId("said").firstElementChild.remove();
 }
 
-/** Show a problem where it belongs, or take it away. */
+/** Show a problem where it belongs, or take it away. The same one again is not said again. */
 export function showProblem(place, problem) {
+  if (place.textContent === (problem?.message ?? "")) return;
   fill(place, problem && element("p", { class: "notice bad", role: "alert" }, problem.message));
 }
