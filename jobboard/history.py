@@ -74,10 +74,31 @@ def read(
     database: Database, job: str, *, kinds: Iterable[str], after: int = 0, limit: int = 1000
 ) -> list[HistoryLine]:
     """Up to `limit` lines of a job, oldest first, beginning after line `after`."""
-    after_that = sa.select(events).where(events.c.job == job, events.c.seq > after)
-    query = first_of([after_that.where(events.c.kind == kind) for kind in kinds], ("seq",), limit)
     with database.read() as connection:
-        return [_line(row) for row in connection.execute(query).mappings()]
+        return _some(connection, job, kinds, events.c.seq > after, limit)
+
+
+def read_back(
+    database: Database, job: str, *, kinds: Iterable[str], before: int, limit: int = 1000
+) -> list[HistoryLine]:
+    """The last lines of a job before line `before`, `limit` at most; oldest first."""
+    with database.read() as connection:
+        return _some(connection, job, kinds, events.c.seq < before, limit, newest=True)[::-1]
+
+
+def _some(
+    connection: sa.Connection,
+    job: str,
+    kinds: Iterable[str],
+    there: sa.ColumnElement[bool],
+    limit: int,
+    *,
+    newest: bool = False,
+) -> list[HistoryLine]:
+    """The oldest, or the newest, of a job's lines that are there; these first."""
+    lines = sa.select(events).where(events.c.job == job, there)
+    query = first_of([lines.where(events.c.kind == kind) for kind in kinds], ("seq",), limit, descending=newest)
+    return [_line(row) for row in connection.execute(query).mappings()]
 
 
 def read_on(

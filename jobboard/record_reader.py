@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from jobboard import history, removal
+from jobboard import history, removal, search
 from jobboard.batches import BATCH, batches
 from jobboard.database import Database
 from jobboard.errors import AmbiguousJob, MalformedRecord, NoSuchJob
@@ -17,7 +17,7 @@ from jobboard.faults import check, faults_of, said_of, state_of
 from jobboard.ids import ID_LENGTH, SKEW, first_id
 from jobboard.job_row import to_job
 from jobboard.merged import first_of
-from jobboard.models import Job
+from jobboard.models import Job, Page
 from jobboard.schema import PENDING, Row, attempts, events, jobs
 from jobboard.states import State
 
@@ -159,10 +159,42 @@ class RecordReader:
             except MalformedRecord as error:
                 self.malformed[f"job {error.job}"] = error.why
 
-    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> Iterator[str]:
+    def search(
+        self,
+        words: str,
+        *,
+        states: Iterable[State] = (),
+        flow: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Jobs that have these words, newest first; of the `search.LOOKED_THROUGH` newest ones after `before`.
+
+        While there are more to look through the page has a next one, also if it is empty itself. One whose id
+        begins so is found however old it is.
+        """
+        pages = _selections(states, flow)
+        left = pages if before is None else [page.where(jobs.c.id < before) for page in pages]
+        looked = first_of(left, ("id",), search.LOOKED_THROUGH, descending=True).subquery()
+        some = sa.select(jobs).where(jobs.c.id.in_(sa.select(looked.c.id)), search.having(words))
+        extent = sa.select(sa.func.count(), sa.func.min(looked.c.id))
+        with self._database.read() as connection:
+            rows = _rows(connection, some.order_by(jobs.c.id.desc()).limit(limit + 1))
+            number, last = connection.execute(extent).one()
+            by_id = [search.with_id(page, words) for page in pages] if before is None else []
+            known = [page for page in by_id if page is not None]
+            named = _rows(connection, newest(known, limit)) if known else []
+        more = rows[limit - 1]["id"] if len(rows) > limit else last if number == search.LOOKED_THROUGH else None
+        shown = {row["id"]: row for row in [*rows[:limit], *named]}
+        return Page(tuple(self._sound(shown[job] for job in sorted(shown, reverse=True))), more)
+
+    def matching(
+        self, *, states: Iterable[State] = (), flow: str | None = None, words: str | None = None
+    ) -> Iterator[str]:
         """The ids of all such jobs as of now, oldest first; read in batches, as they are taken."""
         last, after = self._last_id(), ""
         pages = [page.where(jobs.c.id <= last) for page in _selections(states, flow)]
+        pages = pages if words is None else [page.where(search.having(words)) for page in pages]
         while True:
             left = [page.where(jobs.c.id > after) for page in pages]
             with self._database.read() as connection:

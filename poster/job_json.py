@@ -65,7 +65,11 @@ class CancelDocument(TypedDict):
 
 
 class JobDocument(TypedDict):
-    """A job as read at one moment."""
+    """A job as read at one moment.
+
+    Only where it is so: `kept`, it keeps the results of its tasks, and a retry goes on at the failed one;
+    `deleting`, it is removed once its effects are reverted.
+    """
 
     id: str
     flow: str
@@ -85,6 +89,8 @@ class JobDocument(TypedDict):
     cancel: CancelDocument | None
     results: JsonObject | None
     tasks: list[TaskDocument]
+    kept: NotRequired[bool]
+    deleting: NotRequired[bool]
 
 
 class HistoryDocument(TypedDict):
@@ -241,7 +247,7 @@ def moment(value: datetime | None) -> str | None:
 
 def job_document(job: Job) -> JobDocument:
     """A job."""
-    return {
+    document: JobDocument = {
         "id": job.id,
         "flow": job.flow,
         "arguments": job.arguments,
@@ -261,6 +267,11 @@ def job_document(job: Job) -> JobDocument:
         "results": job.results,
         "tasks": [task_document(task) for task in job.tasks],
     }
+    if job.kept:
+        document["kept"] = True
+    if job.deleting:
+        document["deleting"] = True
+    return document
 
 
 def history_document(line: HistoryLine) -> HistoryDocument:

@@ -57,9 +57,12 @@ class Reader(Connection):
 
     def show(self, job: str) -> Job:
         """A job with what can be said beyond its record: what it waits for, the tasks of one that never began."""
-        found = self._records.get(job)
-        found = explained(found, self.conductors() if _wants_reason(found) else (), self.database.now())
-        return found if found.tasks else replace(found, tasks=self._tasks_of(found))
+        return self.in_full(self._records.get(job))
+
+    def in_full(self, job: Job) -> Job:
+        """The same job with what `show` tells beyond its record."""
+        told = explained(job, self.conductors() if _wants_reason(job) else (), self.database.now())
+        return told if told.tasks else replace(told, tasks=self._tasks_of(told))
 
     def plan_cancel(self, job: str) -> CancelPlan:
         """What a cancel now would revert, what cannot be undone, what has not begun. Changes nothing.
@@ -108,10 +111,32 @@ class Reader(Connection):
         jobs = tuple(found[:limit])
         return Page(jobs, jobs[-1].id if len(found) > limit else None)
 
-    def matching(self, *, states: Iterable[State] = (), flow: str | None = None) -> Iterator[str]:
-        """The ids of all such jobs as of now, oldest first; read as they are taken."""
+    def search(
+        self,
+        words: str,
+        *,
+        states: Iterable[State] = (),
+        flow: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Jobs that have these words in id, flow, key, reason, error, conductor or arguments, newest first.
+
+        The 10,000 newest after `cursor` are looked through; while there are more the page has a next one, also if
+        it is empty itself.
+        """
         check_name("flow", flow)
-        return self._records.matching(states=states, flow=flow)
+        check_name("q", words)
+        before = cursor.lower() if cursor else None
+        return self._records.search(words, states=states, flow=flow, before=before, limit=limit)
+
+    def matching(
+        self, *, states: Iterable[State] = (), flow: str | None = None, words: str | None = None
+    ) -> Iterator[str]:
+        """The ids of all such jobs as of now, oldest first; read as they are taken. `words` as in `search`."""
+        check_name("flow", flow)
+        check_name("q", words)
+        return self._records.matching(states=states, flow=flow, words=words)
 
     def current(self) -> builtins.list[Job]:
         """The jobs that are worked on, newest first."""
@@ -127,13 +152,20 @@ class Reader(Connection):
         now = self.database.now()
         return [explained(job, conductors, now) for job in found]
 
-    def history(self, job: str, *, after: int = 0, limit: int | None = None) -> builtins.list[HistoryLine]:
-        """What happened to a job, oldest first: transitions and tasks; after line `after`, and `limit` at most."""
-        return [*itertools.islice(self._lines(job, (history.STATE, history.TASK), after), limit)]
+    def history(
+        self, job: str, *, after: int = 0, before: int | None = None, limit: int | None = None
+    ) -> builtins.list[HistoryLine]:
+        """What happened to a job, oldest first: transitions and tasks.
 
-    def logs(self, job: str, *, after: int = 0, limit: int | None = None) -> builtins.list[HistoryLine]:
-        """What a job's tasks logged, oldest first; after line `after`, and `limit` at most."""
-        return [*itertools.islice(self._lines(job, (history.LOG,), after), limit)]
+        The first ones after line `after`, or the last ones `before` that line; `limit` at most.
+        """
+        return self._told(job, (history.STATE, history.TASK), after, before, limit)
+
+    def logs(
+        self, job: str, *, after: int = 0, before: int | None = None, limit: int | None = None
+    ) -> builtins.list[HistoryLine]:
+        """What a job's tasks logged, oldest first. `after`, `before` and `limit` as in `history`."""
+        return self._told(job, (history.LOG,), after, before, limit)
 
     # Graphs
 
@@ -207,6 +239,13 @@ class Reader(Connection):
         return readiness(self)
 
     # What is behind
+
+    def _told(
+        self, job: str, kinds: Iterable[str], after: int, before: int | None, limit: int | None
+    ) -> builtins.list[HistoryLine]:
+        if before is not None:
+            return history.read_back(self.database, job, kinds=kinds, before=before, limit=limit or _PAGE)
+        return [*itertools.islice(self._lines(job, kinds, after), limit)]
 
     def _lines(self, job: str, kinds: Iterable[str], after: int = 0) -> Iterator[HistoryLine]:
         wanted = tuple(kinds)

@@ -77,7 +77,7 @@ def serve(
         with _listening(host, port) as listening:
             from poster.web.app import create_app
 
-            names = {host, socket.gethostname(), socket.getfqdn(), *(name.lower() for name in hosts)}
+            names = {name.lower() for name in (host, socket.gethostname(), socket.getfqdn(), *hosts)}
             app = create_app(client, token_needed=token_needed, hosts=names)
             if out.json:
                 out.json_line({"url": url_of(listening)})

@@ -19,7 +19,7 @@ from jobboard.version import __version__
 from poster.client import Client
 from poster.errors import PosterError
 from poster.web import docs
-from poster.web.answer import answer
+from poster.web.answer import answer_to
 from poster.web.api import flows, health, jobs, live, one_job, overview
 from poster.web.gate.doorkeeper import Doorkeeper
 from poster.web.gate.gate import Gate
@@ -90,21 +90,21 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if told is None:
         LOG.error("%s %s", request.method, request.url.path, exc_info=error)
         told = problem(500, "this is a fault of the server, whose log says more")
-    return answer(told)
+    return answer_to(request.scope, told)
 
 
-async def _on_refusal(_request: Request, refused: Any) -> Response:
-    return answer(refused.problem, refused.headers)
+async def _on_refusal(request: Request, refused: Any) -> Response:
+    return answer_to(request.scope, refused.problem, refused.headers)
 
 
-async def _on_http(_request: Request, error: Any) -> Response:
-    return answer(problem(error.status_code, str(error.detail)), error.headers)
+async def _on_http(request: Request, error: Any) -> Response:
+    return answer_to(request.scope, problem(error.status_code, str(error.detail)), error.headers)
 
 
-async def _on_invalid(_request: Request, error: Any) -> Response:
+async def _on_invalid(request: Request, error: Any) -> Response:
     fields = [FieldError(field=_field(one["loc"]), message=_message(one)) for one in error.errors()]
     said = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in fields)
-    return answer(problem(422, said, errors=fields))
+    return answer_to(request.scope, problem(422, said, errors=fields))
 
 
 def _message(error: Mapping[str, Any]) -> str:

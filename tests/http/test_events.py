@@ -19,6 +19,7 @@ from jobboard import history
 from jobboard.history import NewLine
 from jobboard.schema import events as events_table
 from jobboard.tokens import Role
+from poster.post_request import PostRequest
 from poster.web.api import live
 from poster.web.live import readers, stream, subscription
 from tests.http.served import Served, Told, read_events
@@ -73,7 +74,8 @@ def test_all_that_happens_is_told_in_its_order(served, simple, house):
         ("b", "running"),
         ("b", "success"),
     ]
-    assert [event.data["message"] for event in stored if event.event == "log"] == ["in a", "in b"]
+    logs = [event.data for event in stored if event.event == "log"]
+    assert [(line["message"], line["level"]) for line in logs] == [("in a", "info"), ("in b", "info")]
     assert all(event.id for event in stored)
 
 
@@ -161,7 +163,7 @@ def test_that_a_job_is_gone_is_told(served, house):
         assert next(event for event in told if event.event == "gone").data == {"job": job}
 
 
-def test_that_jobs_at_rest_are_gone_is_told_each_once(served):
+def test_that_jobs_at_rest_are_gone_is_told_each_once(served, simple):
     first, second = served.post(), served.post()
     with served.events(kind="gone") as told, served.events(f"/api/jobs/{second}/events", kind="gone") as of_second:
         for job in (first, second):
@@ -271,6 +273,19 @@ def test_a_stream_ends_when_its_token_is_revoked(serve, monkeypatch):
         assert next(told).event == "heartbeat"
         served.client.revoke_token(token.id)
         assert {event.event for event in told} <= {"heartbeat"}
+
+
+def test_a_stream_on_which_much_happens_ends_then_too_and_says_that_it_lives(serve, simple, monkeypatch):
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 1.0)
+    served: Served = serve(token_needed=True)
+    token, text = served.client.create_token("t", Role.READ)
+    with served.events(headers={"authorization": f"Bearer {text}"}) as told:
+        served.client.post(PostRequest("f"))
+        for event in told:  # each is followed by the next: the stream is never still
+            served.client.post(PostRequest("f"))
+            if event.event == "heartbeat":
+                served.client.revoke_token(token.id)
+    assert event.event in ("state", "heartbeat")
 
 
 @pytest.mark.parametrize("params", [{"after": "x"}, {"after": "-1"}, {"kind": "all"}, {"after": "5,3-2"}])

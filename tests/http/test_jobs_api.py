@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 
 import pytest
+from taskflow.patterns import linear_flow
 
+from flows import flow
+from jobboard import search
 from jobboard.ids import new_id
 from jobboard.states import State
 from tests.integration.house import Gate, Hold
@@ -94,6 +97,83 @@ def test_filters(served, simple, house):
     assert "state" in detail(served.http.get("/api/jobs?state=lost"), 422)
     assert "limit" in detail(served.http.get("/api/jobs?limit=1001"), 422)
     assert "limit" in detail(served.http.get("/api/jobs?limit=0"), 422)
+
+
+def found_by(served, q, **more):
+    """The ids of the jobs that have the words, as the list tells them."""
+    answered = served.http.get("/api/jobs", params={"q": q, **more})
+    assert answered.status_code == 200, answered.text
+    return [job["id"] for job in answered.json()["jobs"]]
+
+
+def test_search_by_words(served, house):
+    house.flow(lambda: [house.step("a")], name="greet")
+
+    @flow("copy", registry=house.registry)
+    def copy(source: str):
+        return linear_flow.Flow("copy").add(house.step("c", fails))
+
+    def fails(_task):
+        raise OSError("the Disk is full")
+
+    greeted = served.post("greet", key="0012345")
+    copied = served.post("copy", arguments={"source": "/data/100%_ü.txt"})
+    for words in ("0012345", "0123", "GREET", greeted, greeted[:20], greeted.upper()):
+        assert found_by(served, words) == [greeted], words
+    for words in ("copy", "/DATA/", "100%_", "ü.txt", copied):
+        assert found_by(served, words) == [copied], words
+    assert found_by(served, "o") == [copied]
+    assert found_by(served, "1000_") == []
+    assert found_by(served, "e", state="completed") == []
+    assert found_by(served, "e", flow="greet", limit=1) == [greeted]
+    house.drain()
+    assert found_by(served, "disk IS full") == [copied]
+    assert found_by(served, greeted, state="pending") == []
+    for wrong in ("a\0b", "x" * 256):
+        detail(served.http.get("/api/jobs", params={"q": wrong}), 422)
+
+
+def test_search_goes_on_until_all_was_looked_through(served, simple, house, monkeypatch):
+    monkeypatch.setattr(search, "LOOKED_THROUGH", 2)
+    house.flow(lambda: [house.step("a")], name="other")
+    oldest, *_others = served.post(), *(served.post("other") for _ in range(4))
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = served.http.get("/api/jobs", params={"q": "f", "flow": "", "cursor": cursor}).json()
+        pages.append([job["id"] for job in page["jobs"]])
+        cursor = page["next_cursor"]
+    assert pages == [[], [], [oldest]]
+    assert found_by(served, oldest[:24]) == [oldest]
+    many = [served.post() for _ in range(2)]
+    page = served.http.get("/api/jobs", params={"q": "f", "limit": 1}).json()
+    assert ([job["id"] for job in page["jobs"]], page["next_cursor"]) == ([many[1]], many[1])
+
+
+def test_many_by_words(served, simple, house):
+    house.flow(lambda: [house.step("a")], name="other")
+    of_f, others = [served.post() for _ in range(2)], [served.post("other") for _ in range(2)]
+    answered = served.http.post("/api/jobs/cancel", json={"filter": {"q": "OTH"}})
+    assert [one["id"] for one in answered.json()] == others
+    assert {served.client.get(job).state for job in of_f} == {State.PENDING}
+    assert len(served.http.post("/api/jobs/retry", json={"filter": {"q": "oth"}}).json()) == 2
+
+
+def test_a_job_that_keeps_its_results_says_so(served, house):
+    def fails(_task):
+        raise OSError("no")
+
+    house.flow(lambda: [house.step("a"), house.step("b", fails)], on_failure="keep")
+    job = served.post()
+    assert "kept" not in served.http.get(f"/api/jobs/{job}").json()
+    house.drain()
+    assert served.http.get(f"/api/jobs/{job}").json()["kept"] is True
+
+
+def test_what_is_answered_has_all_tasks_also_of_a_job_that_never_began(served, simple):
+    job = served.post()
+    for request in ("pause", "resume", "cancel", "retry"):
+        answered = served.http.post(f"/api/jobs/{job}/{request}", json={})
+        assert [task["name"] for task in answered.json()["tasks"]] == ["a", "b"], request
 
 
 def test_current_jobs_are_those_that_are_worked_on(served, house):
@@ -191,6 +271,7 @@ def test_delete(served, house):
         hold.arrived()
         answered = served.http.delete(f"/api/jobs/{running}", params={"reason": "no longer wanted"})
         assert (answered.status_code, answered.json()["state"]) == (202, "cancelling")
+        assert answered.json()["deleting"] is True
         while (answered := served.http.delete(f"/api/jobs/{running}")).status_code != 404:
             assert answered.status_code == 202
 
@@ -257,6 +338,11 @@ def test_history_and_logs_in_pages(served, house):
     assert [line["message"] for line in logs] == ["line 0", "line 1", "line 2"]
     assert (logs[0]["task"], logs[0]["level"]) == ("a", "info")
     assert served.http.get(f"/api/jobs/{job}/logs", params={"after": logs[1]["seq"]}).json() == logs[2:]
+    last = served.http.get(f"/api/jobs/{job}/logs", params={"before": 2**63 - 1, "limit": 2}).json()
+    assert last == logs[1:]
+    assert served.http.get(f"/api/jobs/{job}/logs", params={"before": last[0]["seq"]}).json() == logs[:1]
+    newest = served.http.get(f"/api/jobs/{job}/history", params={"before": 2**63 - 1, "limit": 1}).json()
+    assert newest == lines[-1:]
 
 
 def test_graphs_and_flows(served, simple, house):

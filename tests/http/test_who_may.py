@@ -152,6 +152,20 @@ def test_with_the_database_away_nobody_is_let_in(guarded, house, monkeypatch):
     answered = guarded.http.get("/api/jobs", headers={"authorization": "Bearer x"})
     assert (answered.status_code, answered.headers["retry-after"]) == (503, "2")
     assert guarded.http.get("/healthz").status_code == 200
+    page = guarded.http.get("/", headers={"authorization": "Bearer x", "accept": "text/html"})
+    assert (page.status_code, page.headers["refresh"]) == (503, "2")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "database localhost: does not answer. This page tries again by itself." in page.text
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_what_there_is_not_is_told_to_a_person_by_a_page(served):
+    asked = {"accept": "text/html"}
+    for path in ("/nothing", "/jobs/nothing", "/post/nothing"):
+        answered = served.http.get(path, headers=asked)
+        assert (answered.status_code, answered.headers["content-type"].partition(";")[0]) == (404, "text/html")
+    of_api = served.http.get("/api/nothing", headers=asked)
+    assert (of_api.status_code, of_api.headers["content-type"]) == (404, "application/problem+json")
 
 
 def test_every_answer_has_the_headers_that_protect_it(served):

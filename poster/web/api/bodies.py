@@ -164,6 +164,7 @@ class Filter(_Body):
         State | list[State] | None, Field(description="One, or several. Null: all that it may be.")
     ] = None
     flow: Name | None = None
+    q: Annotated[Name | None, Field(description="Words, as the list takes them.")] = None
 
     def states(self, otherwise: tuple[State, ...]) -> tuple[State, ...]:
         """The states; `otherwise` if it names none."""

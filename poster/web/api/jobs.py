@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response, status
 from typing_extensions import TypedDict
 
 from jobboard.errors import NoSuchJob
+from jobboard.models import Job
 from jobboard.records import Answer
 from jobboard.states import ENDED, State
 from poster.client import Client
@@ -31,6 +32,13 @@ router: Final = APIRouter(prefix="/api/jobs", tags=["jobs"], default_response_cl
 _OPEN: Final = tuple(state for state in State if state not in ENDED)
 _RETRIABLE: Final = (State.FAILED, State.CANCELLED)
 _ACCEPTED: Final = status.HTTP_202_ACCEPTED
+
+
+class _Which(TypedDict):
+    states: Sequence[State]
+    flow: str | None
+    cursor: str | None
+    limit: int
 
 
 class JobsDocument(TypedDict):
@@ -70,13 +78,23 @@ def list_jobs(
     client: Asking,
     state: Annotated[list[State] | None, Query(description="May be repeated."), WithoutEmpty] = None,
     flow: Annotated[str | None, Query(max_length=255), NoneIfEmpty] = None,
+    q: Annotated[
+        str | None,
+        Query(max_length=255, description="Words that they have in id, flow, key, reason, error, arguments…"),
+        NoneIfEmpty,
+    ] = None,
     cursor: Annotated[
         str | None, Query(description="`next_cursor` of the page before.", max_length=26), NoneIfEmpty
     ] = None,
     limit: Limit = 50,
 ) -> Response:
-    """Jobs, newest first."""
-    page = client.page(states=state or (), flow=flow, cursor=cursor, limit=limit)
+    """Jobs, newest first.
+
+    With `q` one request looks through the 10,000 newest: a page has a `next_cursor` while there are more, also if
+    it is empty itself.
+    """
+    which: _Which = {"states": state or (), "flow": flow, "cursor": cursor, "limit": limit}
+    page = client.page(**which) if q is None else client.search(q, **which)
     jobs = [job_document(job) for job in client.explained(page.jobs)]
     return Json({"jobs": jobs, "next_cursor": page.next})
 
@@ -111,7 +129,12 @@ def retry_jobs(client: Asking, many: RetryMany) -> Response:
 def _named(client: Client, many: Many, otherwise: tuple[State, ...]) -> Sequence[str]:
     if many.filter is None:
         return many.ids or ()
-    return [*client.matching(states=many.filter.states(otherwise), flow=many.filter.flow)]
+    asked = many.filter
+    return [*client.matching(states=asked.states(otherwise), flow=asked.flow, words=asked.q)]
+
+
+def _accepted(client: Client, job: Job) -> Response:
+    return Json(job_document(client.in_full(job)), _ACCEPTED)
 
 
 @router.get("/{job}", response_model=JobDocument, responses=problems(404))
@@ -154,7 +177,7 @@ def plan_cancel(client: Asking, job: JobId) -> Response:
 )
 def cancel_job(client: Asking, job: JobId, body: CancelBody | None = None) -> Response:
     """Cancel a job, and revert what it did. Accepted is stored: it ends `cancelled`, or `revert_failed`."""
-    return Json(job_document(client.cancel(job, body.reason if body else None)), _ACCEPTED)
+    return _accepted(client, client.cancel(job, body.reason if body else None))
 
 
 @router.post(
@@ -167,10 +190,10 @@ def retry_job(client: Asking, job: JobId, body: RetryBody | None = None) -> Resp
     """Begin a new attempt of a failed or cancelled job; one that kept its results goes on at the failed task."""
     asked = body or RetryBody()
     if asked.force and asked.reason:
-        return Json(job_document(client.force_retry(job, asked.reason)), _ACCEPTED)
+        return _accepted(client, client.force_retry(job, asked.reason))
     if asked.cleanup:
-        return Json(job_document(client.cleanup(job)), _ACCEPTED)
-    return Json(job_document(client.retry(job, asked.arguments)), _ACCEPTED)
+        return _accepted(client, client.cleanup(job))
+    return _accepted(client, client.retry(job, asked.arguments))
 
 
 @router.post(
@@ -178,7 +201,7 @@ def retry_job(client: Asking, job: JobId, body: RetryBody | None = None) -> Resp
 )
 def pause_job(client: Asking, job: JobId) -> Response:
     """Stop a job between two tasks, and keep its results."""
-    return Json(job_document(client.pause(job)), _ACCEPTED)
+    return _accepted(client, client.pause(job))
 
 
 @router.post(
@@ -186,4 +209,4 @@ def pause_job(client: Asking, job: JobId) -> Response:
 )
 def resume_job(client: Asking, job: JobId) -> Response:
     """Let a paused job go on at its next task."""
-    return Json(job_document(client.resume(job)), _ACCEPTED)
+    return _accepted(client, client.resume(job))

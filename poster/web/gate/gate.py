@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.websockets import WebSocket
 
-from poster.web.answer import answer
+from poster.web.answer import answer_to, wants_page
 from poster.web.gate import permissions
 from poster.web.gate.body import read_json, replayed
 from poster.web.gate.origin import is_from_our_page, is_meant_for
@@ -106,8 +106,8 @@ def _needed(scope: Scope) -> Role | None:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Refusal) -> None:
     LOG.info("%s %s refused: %s", scope.get("method", "WEBSOCKET"), scope["path"], refused)
-    response: Response = answer(refused.problem, refused.headers)
-    if refused.problem.status == 401 and "text/html" in Headers(scope=scope).get("accept", ""):
+    response = answer_to(scope, refused.problem, refused.headers)
+    if refused.problem.status == 401 and wants_page(scope):
         response = RedirectResponse(f"/login?next={quote(_place(scope), safe='')}", 303)
     if scope["type"] == "http":
         await response(scope, receive, send)

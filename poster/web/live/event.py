@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.sse import format_sse_event
 
 from jobboard import history
-from poster.job_json import history_document, moment, task_document
+from poster.job_json import history_document, log_document, moment, task_document
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,8 +60,8 @@ class Event:
 
 def of_line(line: HistoryLine, position: Position) -> Event:
     """A line of the history. `position`: of a reader that has had it."""
-    data = {"job": line.job, **history_document(line)}
-    return Event(line.kind, data, line.job, line.seq, position)
+    document = log_document(line) if line.kind == LOG else history_document(line)
+    return Event(line.kind, {"job": line.job, **document}, line.job, line.seq, position)
 
 
 def of_lines(lines: Iterable[HistoryLine], position: Position) -> tuple[list[Event], Position]:

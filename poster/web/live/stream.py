@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -31,7 +32,7 @@ async def stream(
     """Events of `job`, or of all, that come `after` a position; after now without one. The feed has begun.
 
     Ends when the feed does, when the reader is too slow, and when it is not allowed any more, which is asked with
-    each heartbeat.
+    each heartbeat. These come in their time however much happens.
     """
     start = after or feed.position
     yield [opening(start, datetime.now(UTC))]
@@ -40,13 +41,16 @@ async def stream(
         # In the same turn of the loop: what is spread later comes by the subscription, and nothing else does.
         async for missed in _missed(database, job, start, feed.position):
             yield [event for event in missed if event.kind in kinds]
-        while (events := await subscription.next(HEARTBEAT_S)) is not None:
+        due_s = time.monotonic() + HEARTBEAT_S
+        while (events := await subscription.next(due_s - time.monotonic())) is not None:
             if events:
                 yield events
-            elif await still_allowed():
-                yield [heartbeat(datetime.now(UTC))]
-            else:
+            if time.monotonic() < due_s:
+                continue
+            if not await still_allowed():
                 return
+            yield [heartbeat(datetime.now(UTC))]
+            due_s = time.monotonic() + HEARTBEAT_S
     finally:
         feed.leave(subscription)
 

@@ -25,7 +25,6 @@ class Subscription:
         self._start = start
         self._waiting: deque[Event] = deque()
         self._ready = asyncio.Event()
-        self.dropped = False
         self._closed = False
 
     def put(self, events: Sequence[Event]) -> None:
@@ -34,7 +33,6 @@ class Subscription:
             return
         self._waiting += (event for event in events if self._wants(event))
         if len(self._waiting) > MOST_WAITING:
-            self.dropped = True
             self.close()
         if self._waiting:
             self._ready.set()
