@@ -122,3 +122,9 @@ def kinds(
 ):
     """Take an argument of each kind."""
     return linear_flow.Flow("kinds").add(Keep("keep"))
+
+
+@flow("keeping", max_retries=0, on_failure="keep")
+def keeping(text: str = "a draft", why: str = "no space left"):
+    """Keep what the first task did, and fail."""
+    return linear_flow.Flow("keeping").add(Keep("keep"), Fails("pack"))

@@ -57,6 +57,22 @@ def test_who_may_only_read(small_site: Site, visit: Visit) -> None:
     expect(page.get_by_role("button", name="Post wait")).to_have_attribute("aria-disabled", "true")
 
 
+def test_who_one_is_may_be_heard_later(small_site: Site, visit: Visit) -> None:
+    """The server decides what one may; the page forbids nothing that it does not know."""
+    small_site.serve()
+    [job] = small_site.post("wait")
+    visitor = visit(small_site)
+    visitor.allow("500|ERR_")
+    visitor.page.route("**/api/me", lambda route: route.fulfill(status=500))
+    page = visitor.goto(f"/jobs/{job}")
+    expect(page.get_by_role("button", name="Cancel job")).not_to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#who")).to_be_empty()
+    page.unroute("**/api/me")
+    small_site.stop_server()
+    small_site.serve()
+    expect(page.locator("#who .role")).to_have_text("admin")
+
+
 def test_a_token_that_is_revoked_leads_to_the_login(small_site: Site, visit: Visit) -> None:
     token = small_site.token("post")
     small_site.serve("--require-token")

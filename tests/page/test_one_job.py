@@ -48,6 +48,10 @@ def test_from_the_form_to_the_end(site: Site, visit: Visit) -> None:
         expect(one.locator("tr[data-task=reserve] .part.revert.reverted")).to_have_count(1)
         expect(one.locator("tr[data-task=reserve] .mark.cancel")).to_have_count(1)
     expect(row.locator(".badge")).to_have_text("cancelled")
+    # Each step is said aloud once.
+    for one in (page, watching):
+        for step in ("accepted", "delivered", "stopped"):
+            expect(one.locator("#said").get_by_text(f"Cancel: {step}.")).to_have_count(1)
     # The retry, seen by all.
     site.open("charge", "ship")
     page.get_by_role("button", name="Retry", exact=True).click()
@@ -68,6 +72,7 @@ def test_a_pause(shared_site: Site, visit: Visit) -> None:
     expect(page.locator("#state")).to_have_text("pausing")
     shared_site.open("reserve")
     expect(page.locator("#state")).to_have_text("paused")
+    expect(page.locator(".far")).not_to_contain_text("runs for")
     shared_site.open("charge", "ship")
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#state")).to_have_text("completed")
@@ -148,7 +153,7 @@ def test_the_log_is_searched_and_taken_away(shared_site: Site, visit: Visit) -> 
     expect(page.locator(".log-lines li")).to_have_count(3)
     page.get_by_label("Search the log").fill("CHARGE")
     expect(page.locator(".log-lines li:visible")).to_have_count(1)
-    expect(page.get_by_text("1 of 3 lines")).to_be_visible()
+    expect(page.locator("#log").get_by_text("1 of 3 lines")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
     text = download.value.path().read_text()

@@ -19,6 +19,11 @@ addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
 _EXPECTED: Final = re.compile(r"/api/stats/day$|/api/jobs/\w+/cancel$")
 """What a page asks for and does without: numbers, and the plan of a cancel that has just become too late."""
 
+_HIDE: Final = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 
 class Visitor:
     """One context with one page."""
@@ -69,3 +74,19 @@ class Visitor:
     def _asked(self, request: Any) -> None:
         if not request.url.startswith((self._url, "data:", "blob:")):
             self._wrong.append(f"asked another host: {request.url}")
+
+
+def look_away(page: Page) -> None:
+    """As if another tab were shown."""
+    page.evaluate(_HIDE, True)
+
+
+def look_back(page: Page) -> None:
+    """As if it were shown again."""
+    page.evaluate(_HIDE, False)
+
+
+def look_away_and_back(page: Page) -> None:
+    """It asks for all anew."""
+    look_away(page)
+    look_back(page)

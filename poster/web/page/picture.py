@@ -6,12 +6,13 @@ change of state moves nothing. A sign is one of those at the beginning, by its i
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
-from poster.graph_layout import Route, Sizes, lay_out
+from poster.graph_edges import edges
+from poster.graph_layout import Sizes, lay_out
 from poster.graph_svg import SIGNS, letters, short
+from poster.svg_words import escaped, number
 
 if TYPE_CHECKING:
     from poster.graph import Graph, Node
@@ -23,7 +24,6 @@ _LETTER: Final = 7.9  # pixels, a little more than most fonts need
 _SMALL_LETTER: Final = 6.6
 _LONGEST_STATE: Final = "revert failure"
 _HEIGHT: Final = 48.0
-_ARROW: Final = 7.0
 _MARGIN: Final = 3.0
 _FINAL: Final = (
     '<g class="final" transform="translate({x} 15)"><title>Cannot be undone</title>'
@@ -53,14 +53,13 @@ class _Picture:
 
     def parts(self) -> Iterator[str]:
         wide, high = self._turned(self._layout.width, self._layout.height)
-        width, height = _n(wide + 2 * _MARGIN), _n(high + 2 * _MARGIN)
+        width, height = number(wide + 2 * _MARGIN), number(high + 2 * _MARGIN)
         yield f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" width="{width}" height="{height}"'
-        yield f' viewBox="{_n(-_MARGIN)} {_n(-_MARGIN)} {width} {height}" role="img">'
-        yield f"<title>{_text(f'The tasks of flow {self._graph.name}, and which waits for which')}</title><defs>"
+        yield f' viewBox="{number(-_MARGIN)} {number(-_MARGIN)} {width} {height}" role="img">'
+        yield f"<title>{escaped(f'The tasks of flow {self._graph.name}, and which waits for which')}</title><defs>"
         yield from (f'<path id="sign-{sign}" d="{path}"/>' for sign, path in SIGNS.items())
         yield "</defs>"
-        for route in self._layout.routes:
-            yield f'<path class="edge" d="{self._way(route)}"/><path class="head" d="{self._head(route)}"/>'
+        yield from edges(self._layout, across=self._across)
         yield from (self._box(node) for node in self._graph.nodes)
         yield "</svg>"
 
@@ -71,57 +70,27 @@ class _Picture:
         width, height = self._turned(sizes.box_width, sizes.box_height)
         look = node.state or node.kind
         radius = 24 if node.kind == "retry" else 8
-        final = _FINAL.format(x=_n(width - 16)) if node.irreversible else ""
+        final = _FINAL.format(x=number(width - 16)) if node.irreversible else ""
         told = node.state.replace("_", " ") if node.state else "retry controller" * (node.kind == "retry")
+        sign = look if look in SIGNS else "pending"
+        place = f'transform="translate({number(x)} {number(y)})"'
         return (
-            f'<g class="node {look}" data-task="{_text(node.name)}" transform="translate({_n(x)} {_n(y)})">'
-            f"<title>{_text(node.name)}</title>"
-            f'<rect class="box" width="{_n(width)}" height="{_n(height)}" rx="{radius}"/>'
-            f'<use class="sign" href="#sign-{look if look in SIGNS else "pending"}" x="22" y="{_n(height / 2)}"/>'
-            f'<text class="name" x="40" y="{_n(height / 2 - 4)}">{_text(short(node.name))}</text>'
-            f'<text class="told" x="40" y="{_n(height / 2 + 13)}"><tspan class="state">{told}</tspan></text>'
-            f'<rect class="bar" x="1" y="{_n(height - 4)}" width="0" height="3" data-whole="{_n(width - 2)}"/>'
+            f'<g class="node {look}" data-task="{escaped(node.name)}" {place}>'
+            f"<title>{escaped(node.name)}</title>"
+            f'<rect class="box" width="{number(width)}" height="{number(height)}" rx="{radius}"/>'
+            f'<use class="sign" href="#sign-{sign}" x="22" y="{number(height / 2)}"/>'
+            f'<text class="name" x="40" y="{number(height / 2 - 4)}">{escaped(short(node.name))}</text>'
+            f'<text class="told" x="40" y="{number(height / 2 + 13)}"><tspan class="state">{told}</tspan></text>'
+            f'<rect class="bar" x="1" y="{number(height - 4)}" width="0" height="3"'
+            f' data-whole="{number(width - 2)}"/>'
             f"{final}</g>"
         )
 
-    def _way(self, route: Route) -> str:
-        """Curves from layer to layer; straight where it passes one."""
-        layout, size = self._layout, self._layout.sizes.box_height
-        layer, at = route.first_layer, route.columns[0]
-        parts = [f"M{self._point(at, layout.top(layer) + size)}"]
-        for number, to in enumerate(route.columns[1:], start=1):
-            last = number == len(route.columns) - 1
-            begin, end = layout.top(layer) + size, layout.top(layer + 1) - (_ARROW if last else 0)
-            half = (begin + end) / 2
-            parts.append(f"C{self._point(at, half)} {self._point(to, half)} {self._point(to, end)}")
-            if not last:
-                parts.append(f"L{self._point(to, end + size)}")
-            at, layer = to, layer + 1
-        return "".join(parts)
-
-    def _head(self, route: Route) -> str:
-        at = route.columns[-1]
-        tip = self._layout.top(route.first_layer + len(route.columns) - 1) - 1
-        back = tip - _ARROW - 1
-        return f"M{self._point(at - 4.5, back)}L{self._point(at, tip)}L{self._point(at + 4.5, back)}Z"
-
     def _turned(self, x: float, y: float) -> tuple[float, float]:
         return (y, x) if self._across else (x, y)
-
-    def _point(self, x: float, y: float) -> str:
-        return " ".join(map(_n, self._turned(x, y)))
 
 
 def _width(node: Node) -> float:
     told = letters("retry controller" if node.kind == "retry" else _LONGEST_STATE)
     sign = 18 if node.irreversible else 0
     return 54 + max(letters(short(node.name)) * _LETTER + sign, told * _SMALL_LETTER)
-
-
-def _text(text: str) -> str:
-    """Text for XML, in which some characters cannot even be written as references."""
-    return html.escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
-
-
-def _n(number: float) -> str:
-    return f"{number:.1f}".removesuffix(".0")

@@ -17,10 +17,12 @@ export class Problem extends Error {
 }
 
 const AWAY = "The server cannot be reached";
+const BROKEN = "The answer of the server broke off";
+const PATIENCE_MS = 30_000; // what only asks can be asked again
 
 /** What stands at an address. Raises `Problem`. */
-export function get(path) {
-  return ask(path, {});
+export function get(path, patience_ms = PATIENCE_MS) {
+  return ask(path, { signal: AbortSignal.timeout(patience_ms) });
 }
 
 /** Send a request that changes something. Raises `Problem`. */
@@ -39,7 +41,8 @@ export function remove(path) {
 
 /** The text at an address. Raises `Problem`. */
 export async function getText(path) {
-  return (await answered(path, {})).text();
+  const response = await answered(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
+  return whole(response.text());
 }
 
 /** An address with a query, without what says nothing. */
@@ -54,7 +57,7 @@ export function address(path, query) {
 async function ask(path, how) {
   const response = await answered(path, how);
   if (response.status === 204) return null;
-  const answer = await response.json();
+  const answer = await whole(response.json());
   return how.method === "POST" && response.status === 200 && !Array.isArray(answer)
     ? { ...answer, existed: true }
     : answer;
@@ -70,6 +73,15 @@ async function answered(path, how) {
   if (response.ok) return response;
   if (response.status === 401 && !path.startsWith("/login")) toLogin();
   throw new Problem({ ...(await told(response)), status: response.status });
+}
+
+/** What is read of an answer. A server that dies in the midst of it leaves no more than one that is away. */
+async function whole(reading) {
+  try {
+    return await reading;
+  } catch (error) {
+    throw new Problem({ status: 0, detail: BROKEN });
+  }
 }
 
 async function told(response) {

@@ -3,10 +3,13 @@
 const INTERRUPTED = "interrupted"; // what a task says that was stopped, and did not fail by itself
 const MARKS = { cancelling: "cancel", reverting: "failure", pausing: "pause", paused: "paused" };
 
+const GOES_ON = new Set(["running", "cancelling", "reverting"]);
+const RESTS = new Set(["pending", "paused", "completed", "failed", "cancelled", "revert_failed"]);
+
 /**
  * @typedef {{kind: "execute"|"revert", from: number, to: number|null, state: string}} Part of a task's time
  * @typedef {{number: number, from: number, to: number|null, marks: Array<{at: number, what: string}>,
- *            tasks: Map<string, Part[]>}} Attempt
+ *            tasks: Map<string, Part[]>, state: string|null}} Attempt
  */
 
 /**
@@ -19,7 +22,7 @@ export function attemptsOf(lines) {
   for (const line of lines) {
     const at = Date.parse(line.at);
     if (!attempts.has(line.attempt)) {
-      attempts.set(line.attempt, { number: line.attempt, from: null, to: null, marks: [], tasks: new Map() });
+      attempts.set(line.attempt, { number: line.attempt, from: null, to: null, marks: [], tasks: new Map(), state: null });
     }
     const attempt = attempts.get(line.attempt);
     if (line.kind === "state") tellState(attempt, line, at);
@@ -29,16 +32,23 @@ export function attemptsOf(lines) {
 }
 
 function tellState(attempt, line, at) {
-  if (line.state === "running" || line.state === "cancelling" || line.state === "reverting") {
+  const before = attempt.state;
+  attempt.state = line.state;
+  if (GOES_ON.has(line.state)) {
     attempt.from ??= at;
     attempt.to = null;
   }
   if (line.data?.epoch) endParts(attempt, at); // another conductor goes on: what ran on the one before has ended
-  if (MARKS[line.state] && !line.data?.epoch) attempt.marks.push({ at, what: MARKS[line.state] });
-  if (["completed", "failed", "cancelled", "revert_failed", "paused"].includes(line.state)) {
+  if (MARKS[line.state] && isNews(before, line)) attempt.marks.push({ at, what: MARKS[line.state] });
+  if (RESTS.has(line.state)) {
     endParts(attempt, at);
-    attempt.to = at;
+    if (attempt.from !== null) attempt.to ??= at; // who waits, for a conductor or for the next attempt, does not run
   }
+}
+
+/** Whether a line tells what happened to the job: a claim changes no state, and reverts that run again are no cancel. */
+function isNews(before, line) {
+  return !line.data?.epoch && before !== line.state && before !== "revert_failed";
 }
 
 function tellTask(attempt, line, at) {

@@ -4,16 +4,18 @@ import { element, setAttribute, setText } from "./element.js";
 
 let made = 0;
 
-/** A button that may be off for a reason, which is its description and stands in its title. */
+/** A button that may be off for a reason: its description, its title, and what one is told who presses it. */
 export class Button {
   /**
    * @param {string} label
    * @param {function(): any} act
    * @param {string} look classes
+   * @param {string|null} describedBy id of what describes it while it is not off
    */
-  constructor(label, act, look = "") {
+  constructor(label, act, look = "", describedBy = null) {
     this.label = element("span", {}, label);
-    this.why = element("span", { class: "visually-hidden", id: `why-${(made += 1)}` });
+    this.why = element("span", { class: "why-off", popover: "auto", id: `why-${(made += 1)}` });
+    this.describedBy = describedBy;
     this.button = element("button", { type: "button", class: look, onclick: () => this.#pressed() }, this.label);
     this.element = element("span", { class: "button-place" }, this.button, this.why);
     this.act = act;
@@ -30,8 +32,9 @@ export class Button {
     setText(this.label, label);
     setAttribute(this.button, "aria-disabled", off === null ? null : "true");
     setAttribute(this.button, "title", off);
-    setAttribute(this.button, "aria-describedby", off === null ? null : this.why.id);
+    setAttribute(this.button, "aria-describedby", off === null ? this.describedBy : this.why.id);
     setText(this.why, off ?? "");
+    if (off === null && this.why.matches(":popover-open")) this.why.hidePopover();
   }
 
   show(shown) {
@@ -39,6 +42,7 @@ export class Button {
   }
 
   async #pressed() {
+    if (this.off) this.why.togglePopover(true); // a finger finds no title
     if (this.off || this.busy) return;
     this.busy = true;
     setAttribute(this.button, "aria-busy", "true");

@@ -1,6 +1,7 @@
 // Dialogs: the browser's own, so that Esc closes them and the focus stays in them and comes back.
 
 import { element, fill } from "./element.js";
+import { focusNear } from "./focus.js";
 
 let made = 0;
 
@@ -12,14 +13,19 @@ let made = 0;
 export function openDialog(title, content) {
   const id = `dialog-${(made += 1)}`;
   const dialog = element("dialog", { "aria-labelledby": id });
+  const opener = document.activeElement;
+  let pressed = null; // where the pointer went down: who drags out of a field means no end
   const close = () => dialog.close();
   const head = element("div", { class: "dialog-head" }, element("h2", { id }, title), closer(close));
   fill(dialog, head, content(close));
-  dialog.addEventListener("close", () => dialog.remove());
-  dialog.addEventListener("click", (event) => event.target === dialog && close());
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (!opener.checkVisibility()) focusNear(opener);
+  });
+  dialog.addEventListener("pointerdown", (event) => (pressed = event.target));
+  dialog.addEventListener("click", (event) => event.target === dialog && pressed === dialog && close());
   document.body.append(dialog);
   dialog.showModal();
-  return dialog;
 }
 
 /** The last line of a dialog: a way out, and what it is for. */

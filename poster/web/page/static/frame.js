@@ -1,6 +1,6 @@
 // What every page has: who one is, where one is, in which zone its times are.
 
-import { me, tellWho } from "./me.js";
+import { tellWho } from "./me.js";
 import { tellZone } from "./times.js";
 
 /** @param {string} page the one of the head that this is, or is below */
@@ -8,5 +8,4 @@ export function frame(page) {
   document.querySelector(`nav [data-page="${page}"]`)?.setAttribute("aria-current", "page");
   tellZone();
   tellWho();
-  return me;
 }

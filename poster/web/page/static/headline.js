@@ -1,10 +1,13 @@
 // The head of a job's page: its state, its error before all else, how far it is.
 
 import { byId, element, fill, setAttribute, setText } from "./element.js";
+import { fate } from "./job_rules.js";
 import { ended } from "./rules.js";
 import { badge, setBadge } from "./signs.js";
 import { seconds } from "./times.js";
-import { errorLine, going, percent, took } from "./words.js";
+import { errorLine, going, percent, stateWord, took } from "./words.js";
+
+const AT_WORK = new Set(["running", "pausing", "cancelling", "reverting"]); // only then its time goes on
 
 /** State, error, progress and reason. */
 export class Headline {
@@ -13,7 +16,8 @@ export class Headline {
     this.bar = element("progress", { max: 1, value: 0, "aria-label": "Progress of the job" });
     this.far = element("span", { class: "far" });
     this.reason = element("p", { class: "reason" });
-    fill(byId("how-far"), element("div", { class: "far-line" }, this.bar, this.far), this.reason);
+    this.fate = element("p", { class: "fate" });
+    fill(byId("how-far"), element("div", { class: "far-line" }, this.bar, this.far), this.reason, this.fate);
     setInterval(() => this.#tick(), 1000);
   }
 
@@ -22,9 +26,10 @@ export class Headline {
     setText(byId("flow"), job.flow);
     if (!this.state.isConnected) fill(byId("state"), this.state);
     setBadge(this.state, job.state);
-    document.title = `${job.state.replaceAll("_", " ")}: ${job.flow} · Countermand`;
+    document.title = `${stateWord(job.state)}: ${job.flow} · Countermand`;
     this.#tellErrors(job);
     setText(this.reason, job.error && job.reason === errorLine(job.error) ? "" : (job.reason ?? ""));
+    setText(this.fate, fate(job) ?? "");
     setAttribute(byId("how-far"), "class", `how-far ${job.state}`);
     setAttribute(this.bar, "hidden", ended(job.state) && job.state !== "completed");
     this.bar.value = job.progress;
@@ -37,7 +42,8 @@ export class Headline {
     const said = [
       !ended(state) || state === "completed" ? percent(progress) : null,
       attempt > 1 ? `attempt ${attempt}` : null,
-      from ? (to ? `took ${took(seconds(from, to))}` : `runs for ${going(seconds(from))}`) : null,
+      from && to ? `took ${took(seconds(from, to))}` : null,
+      from && AT_WORK.has(state) ? `runs for ${going(seconds(from))}` : null,
     ];
     setText(this.far, said.filter(Boolean).join(" · "));
   }

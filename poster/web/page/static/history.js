@@ -1,37 +1,39 @@
 // What happened to a job, line by line.
 
-import { byId, element } from "./element.js";
+import { dayClock } from "./day.js";
+import { byId, element, setText } from "./element.js";
+import { LineList } from "./line_list.js";
+import { Lines } from "./lines.js";
 import { badge } from "./signs.js";
-import { clock, timeElement } from "./times.js";
+import { timeElement } from "./times.js";
 
-const SHOWN = 2000; // `poster history` has all
-
-/** The lines of states and tasks; each only once, in the order of their numbers. */
+/** The lines of states and tasks. */
 export class History {
-  constructor() {
-    this.lines = [];
-    this.seen = new Set();
-    this.list = element("ol", { class: "lines" });
-    byId("history").append(this.list);
+  /**
+   * @param {string} job
+   * @param {function(): void} changed called when there are other lines
+   */
+  constructor(job, changed) {
+    this.lines = new Lines(`/api/jobs/${job}/history`);
+    this.changed = changed;
+    this.count = element("p", { class: "hint" });
+    this.list = new LineList(this.lines, {
+      name: "Lines of the history",
+      look: "",
+      item: shown,
+      shown: () => this.#shown(),
+    });
+    byId("history").append(...this.list.elements, this.count);
   }
 
-  /** The number of the last line. */
-  get last() {
-    return this.lines.at(-1)?.seq ?? 0;
+  /** Tell the lines as they are now. */
+  show() {
+    this.list.show();
   }
 
-  /** Add lines; whether any was new. */
-  add(lines) {
-    const fresh = lines.filter((line) => !this.seen.has(line.seq));
-    if (!fresh.length) return false;
-    const late = fresh.some((line) => line.seq < this.last);
-    for (const line of fresh) this.seen.add(line.seq);
-    this.lines.push(...fresh);
-    if (late) this.lines.sort((a, b) => a.seq - b.seq);
-    if (late) this.list.replaceChildren(...this.lines.slice(-SHOWN).map(shown));
-    else this.list.append(...fresh.slice(-SHOWN).map(shown));
-    while (this.list.childElementCount > SHOWN) this.list.firstElementChild.remove();
-    return true;
+  #shown() {
+    setText(this.count, this.lines.earlier ? `The ${this.lines.said}` : "");
+    this.changed();
   }
 }
 
@@ -48,7 +50,7 @@ function shown(line) {
   return element(
     "li",
     { class: `line ${line.kind}`, "data-seq": line.seq },
-    timeElement(line.at, (at) => clock(at, true)),
+    timeElement(line.at, (at) => dayClock(at, true)),
     element("span", { class: "line-what" }, what),
     element("span", { class: "line-said" }, line.message, by && " ", by, stack),
   );

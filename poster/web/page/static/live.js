@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, element, fill } from "./element.js";
+import { heardOfMe } from "./me.js";
 import { serverSaid } from "./times.js";
 
 const SILENCE_MS = 25_000; // a heartbeat comes each 15 s
@@ -15,27 +16,37 @@ export class Live {
    * @param {string} path of the stream
    * @param {Object<string, function(any): void>} tell what to call for an event of each kind
    * @param {function(): void} caughtUp called when it is open, and now and then: whatever was shown may be old
+   * @param {boolean} goesOn whether a stream that is opened again tells what was missed; else `caughtUp` reads it all
    */
-  constructor(path, tell, caughtUp) {
+  constructor(path, tell, caughtUp, goesOn = false) {
     this.path = path;
     this.tell = tell;
     this.caughtUp = caughtUp;
+    this.goesOn = goesOn;
     this.last = ""; // id of the last event
     this.source = null;
     this.wait = FIRST_WAIT_MS;
     this.retry = null;
-    this.refused = false;
+    this.unanswered = false; // it was opened again, and nothing came yet
+    this.ended = false;
     this.watch = null;
     this.complaint = null;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.#open()));
     addEventListener("pagehide", () => this.#rest());
     addEventListener("pageshow", (event) => event.persisted && this.#open());
     addEventListener("online", () => this.#open());
-    if (!document.hidden) this.#open();
+    this.#open();
+  }
+
+  /** Listen no more. */
+  stop() {
+    this.ended = true;
+    this.#rest();
   }
 
   #open() {
     this.#close();
+    if (this.ended || document.hidden) return;
     const url = new URL(this.path, location.origin);
     for (const kind of Object.keys(this.tell)) url.searchParams.append("kind", kind);
     if (this.last) url.searchParams.set("after", this.last);
@@ -44,7 +55,7 @@ export class Live {
     source.addEventListener("begin", (event) => this.#opened(event));
     source.addEventListener("heartbeat", (event) => {
       serverSaid(this.#heard(event).at);
-      this.caughtUp(); // that a job at rest was removed is no event
+      this.caughtUp(); // a lost event costs no more than this
     });
     for (const kind of Object.keys(this.tell)) {
       source.addEventListener(kind, (event) => this.tell[kind](this.#heard(event)));
@@ -56,13 +67,13 @@ export class Live {
   #opened(event) {
     serverSaid(this.#heard(event).at);
     this.wait = FIRST_WAIT_MS;
-    this.refused = false;
+    this.unanswered = false;
     this.#say(false);
     this.caughtUp();
   }
 
   #heard(event) {
-    if (event.lastEventId) this.last = event.lastEventId;
+    if (this.goesOn && event.lastEventId) this.last = event.lastEventId;
     this.#expect();
     return JSON.parse(event.data);
   }
@@ -81,13 +92,18 @@ export class Live {
 
   /** A stream does not say why it is refused: who is not known any more is led to the login by this. */
   async #openIfKnown() {
+    const waited = this.retry;
     try {
-      await get("/api/me");
-      if (this.refused) this.last = ""; // the server answers, but not with this: begin anew
-      this.refused = true;
+      heardOfMe(await get("/api/me"));
+      if (this.retry !== waited) return; // meanwhile it was opened, or the tab was hidden
+      if (this.unanswered) {
+        this.last = ""; // the server answers, but not with this: begin anew
+        this.caughtUp();
+      }
+      this.unanswered = true;
       this.#open();
     } catch (problem) {
-      if (problem.status !== 401) this.#broken();
+      if (problem.status !== 401 && this.retry === waited) this.#broken();
     }
   }
 
@@ -99,6 +115,7 @@ export class Live {
   #close() {
     clearTimeout(this.watch);
     clearTimeout(this.retry);
+    this.retry = null;
     this.source?.close();
     this.source = null;
   }

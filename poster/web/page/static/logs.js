@@ -2,42 +2,39 @@
 
 import { get } from "./api.js";
 import { Button } from "./button.js";
+import { dayClock } from "./day.js";
 import { byId, element, fill, setAttribute, setText } from "./element.js";
-import { showProblem } from "./said.js";
-import { clock, timeElement } from "./times.js";
-import { count, number } from "./words.js";
+import { LineList } from "./line_list.js";
+import { Lines } from "./lines.js";
+import { onceAFrame } from "./once_a_frame.js";
+import { say, showProblem } from "./said.js";
+import { timeElement } from "./times.js";
+import { number } from "./words.js";
 
 const PAGE = 1000;
-const KEPT = 3000; // lines on the page; the download has all
 const NEAR = 24; // pixels from the end where one still follows
+const TYPED_MS = 600; // after the last key, what was found is said
 
 /** The log. */
 export class Logs {
   constructor(job) {
     this.job = job;
-    this.seen = new Set();
-    this.last = 0;
-    this.waiting = [];
+    this.lines = new Lines(`/api/jobs/${job}/logs`);
     this.words = "";
+    this.typed = null;
+    this.draw = onceAFrame(() => this.list.show());
     this.#build();
   }
 
-  /** Read what came since the last line that is known. */
+  /** Read what is new. */
   async read() {
-    for (let more = true; more;) {
-      const lines = await get(`/api/jobs/${this.job}/logs?after=${this.last}&limit=${PAGE}`);
-      this.add(lines);
-      more = lines.length === PAGE;
-    }
+    await this.lines.read();
+    this.draw();
   }
 
-  /** Add lines; they are shown together with the next picture that is drawn. */
-  add(lines) {
-    const fresh = lines.filter((line) => !this.seen.has(line.seq));
-    for (const line of fresh) this.seen.add(line.seq);
-    this.last = Math.max(this.last, ...fresh.map((line) => line.seq));
-    if (fresh.length && !this.waiting.length) setTimeout(() => this.#show(), 50);
-    this.waiting.push(...fresh);
+  /** Take in a line that came live. */
+  hear(line) {
+    if (this.lines.hear(line)) this.draw();
   }
 
   #build() {
@@ -50,44 +47,37 @@ export class Logs {
       oninput: () => this.#filter(),
     });
     this.follow = element("input", { type: "checkbox", checked: true, onchange: () => this.#follow() });
-    this.count = element("span", { class: "hint", role: "status" });
-    const download = new Button("Download", () => this.#download(), "small");
+    this.count = element("span", { class: "hint" });
     this.problem = element("div", {});
     byId("log").firstElementChild.append(
       this.search,
       element("label", { class: "check" }, this.follow, "Follow"),
-      download.element,
+      new Button("Download", () => this.#download(), "small").element,
     );
-    this.list = element("ol", { class: "lines log-lines" });
-    this.box = element(
-      "div",
-      {
-        class: "scroll tall log-box",
-        tabindex: 0,
-        role: "region",
-        "aria-label": "Lines of the log",
-        onscroll: () => this.#scrolled(),
-      },
-      this.list,
-    );
+    this.list = new LineList(this.lines, {
+      name: "Lines of the log",
+      look: "log-lines",
+      item: (line) => this.#item(line),
+      shown: () => this.#shown(),
+    });
+    this.list.box.classList.add("log-box");
+    this.list.box.addEventListener("scroll", () => this.#scrolled());
     this.none = element("p", { class: "hint" }, "Nothing was logged yet.");
-    byId("log").append(this.problem, this.none, this.box, this.count);
-    setAttribute(this.box, "hidden", true);
+    byId("log").append(this.problem, this.none, ...this.list.elements, this.count);
+    setAttribute(this.list.box, "hidden", true);
   }
 
-  #show() {
-    const lines = this.waiting.splice(0);
-    this.list.append(...lines.slice(-KEPT).map((line) => this.#line(line)));
-    while (this.list.childElementCount > KEPT) this.list.firstElementChild.remove();
-    setAttribute(this.box, "hidden", false);
-    setAttribute(this.none, "hidden", true);
+  #shown() {
+    const none = this.lines.held.length === 0;
+    setAttribute(this.list.box, "hidden", none);
+    setAttribute(this.none, "hidden", !none);
     this.#tellCount();
     this.#follow();
   }
 
-  #line(line) {
+  #item(line) {
     const parts = [
-      timeElement(line.at, (at) => clock(at, true)),
+      timeElement(line.at, (at) => dayClock(at, true)),
       element("span", { class: "line-task" }, line.task ?? ""),
       element(
         "span",
@@ -101,30 +91,31 @@ export class Logs {
     return made;
   }
 
-  #fits(line) {
-    return !this.words || line.textContent.toLowerCase().includes(this.words);
+  #fits(item) {
+    return !this.words || item.textContent.toLowerCase().includes(this.words);
   }
 
   #filter() {
     this.words = this.search.value.trim().toLowerCase();
-    for (const line of this.list.children) setAttribute(line, "hidden", !this.#fits(line));
+    for (const item of this.list.items) setAttribute(item, "hidden", !this.#fits(item));
     this.#tellCount();
+    clearTimeout(this.typed);
+    if (this.words) this.typed = setTimeout(() => say(this.count.textContent), TYPED_MS);
   }
 
   #tellCount() {
-    const shown = this.words
-      ? [...this.list.children].filter((line) => !line.hidden).length
-      : this.list.childElementCount;
-    const all = this.seen.size;
-    setText(this.count, shown === all ? count(all, "line") : `${number(shown)} of ${count(all, "line")}`);
+    const { said } = this.lines;
+    const found = this.words ? this.list.items.filter((item) => !item.hidden).length : null;
+    const all = this.lines.earlier ? `The ${said}` : said;
+    setText(this.count, found === null ? all : `${number(found)} of ${this.lines.earlier ? "the " : ""}${said}`);
   }
 
   #follow() {
-    if (this.follow.checked) this.box.scrollTop = this.box.scrollHeight;
+    if (this.follow.checked) this.list.box.scrollTop = this.list.box.scrollHeight;
   }
 
   #scrolled() {
-    const { scrollTop, clientHeight, scrollHeight } = this.box;
+    const { scrollTop, clientHeight, scrollHeight } = this.list.box;
     if (scrollTop + clientHeight < scrollHeight - NEAR) this.follow.checked = false;
   }
 
@@ -134,11 +125,7 @@ export class Logs {
       for (let after = 0, lines = []; text.length === 0 || lines.length === PAGE; after = lines.at(-1).seq) {
         lines = await get(`/api/jobs/${this.job}/logs?after=${after}&limit=${PAGE}`);
         if (!lines.length) break;
-        text.push(
-          ...lines.map((line) =>
-            [line.at, line.level, line.task, line.message].map((part) => part ?? "-").join(" "),
-          ),
-        );
+        text.push(...lines.map(written));
       }
       const url = URL.createObjectURL(new Blob([`${text.join("\n")}\n`], { type: "text/plain" }));
       element("a", { href: url, download: `${this.job}.log` }).click();
@@ -148,4 +135,8 @@ export class Logs {
       showProblem(this.problem, problem);
     }
   }
+}
+
+function written(line) {
+  return [line.at, line.level, line.task, line.message].map((part) => part ?? "-").join(" ");
 }

@@ -5,12 +5,24 @@ import { byId, element, fill } from "./element.js";
 
 const RANK = { read: 0, post: 1, admin: 2 };
 
-/** Who asks: `{name, role, token}`. */
-export const me = await get("/api/me").catch(() => ({ name: "", role: "read", token: null }));
+const PATIENCE_MS = 5_000; // all else of the page waits for it
+
+let me = { name: "", role: null, token: null }; // no role: it is not known, and the server decides
+try {
+  me = await get("/api/me", PATIENCE_MS);
+} catch (problem) {
+  // who one is may be heard later
+}
+
+/** Hear who asks: `{name, role, token}`. */
+export function heardOfMe(told) {
+  me = told;
+  tellWho();
+}
 
 /** Why one may not do what takes this role; null if one may. */
 export function forbidden(role) {
-  return RANK[me.role] >= RANK[role] ? null : `Wants the role ${role}; yours is ${me.role}.`;
+  return me.role === null || RANK[me.role] >= RANK[role] ? null : `Wants the role ${role}; yours is ${me.role}.`;
 }
 
 /** Say in the page's head who one is; who has a token can log out. */

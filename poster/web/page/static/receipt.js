@@ -1,49 +1,72 @@
 // The receipt of a cancel, as it comes: accepted, delivered, stopped, reverted, cancelled.
 
+import { dayClock } from "./day.js";
 import { byId, element, fill, setAttribute } from "./element.js";
+import { say } from "./said.js";
 import { sign } from "./signs.js";
-import { clock, seconds, timeElement } from "./times.js";
+import { seconds, timeElement } from "./times.js";
 import { listed, took } from "./words.js";
 
 const SIGNS = { done: "success", now: "reverting", bad: "revert_failed", waits: "pending" };
 
-let asked = false; // a cancel, of which no answer has come yet
+/** What became of the cancel of a job's current attempt. */
+export class Receipt {
+  constructor() {
+    this.place = byId("receipt");
+    this.asked = false; // a cancel, of which no answer has come yet
+    this.told = "";
+    this.of = undefined; // when the cancel was asked for of which `heard` is; null: there is none
+    this.heard = new Set(); // its steps that were said aloud, or were done before this page was opened
+  }
 
-/**
- * Show what became of the cancel of a job's current attempt; nothing if there was none.
- * @param {Object} job
- * @param {string[]} final tasks that had begun, and cannot be undone
- */
-export function showReceipt(job, final) {
-  const place = byId("receipt");
-  if (asked && !job.cancel) return;
-  setAttribute(place, "hidden", !job.cancel);
-  const told = JSON.stringify([job.cancel, job.state, job.finished_at, final]);
-  if (!job.cancel || place.dataset.told === told) return;
-  place.dataset.told = told;
-  const steps = element("ol", { class: "steps" }, stepsOf(job).map(step));
-  const left = final.length
-    ? element("p", { class: "not-undone" }, `${listed(final)} had begun and cannot be undone.`)
-    : null;
-  fill(place, element("h2", {}, title(job)), steps, left);
-}
+  /**
+   * Show it; nothing if there was none.
+   * @param {Object} job
+   * @param {string[]} final tasks that had begun, and cannot be undone
+   */
+  show(job, final) {
+    if (this.asked && !job.cancel) return;
+    setAttribute(this.place, "hidden", !job.cancel);
+    const steps = job.cancel ? stepsOf(job) : [];
+    this.#sayNew(job.cancel?.requested_at ?? null, steps);
+    const told = JSON.stringify([job.cancel, job.state, job.conductor, job.reason, job.finished_at, final]);
+    if (!job.cancel || this.told === told) return;
+    this.told = told;
+    const left = final.length
+      ? element("p", { class: "not-undone" }, `${listed(final)} had begun and cannot be undone.`)
+      : null;
+    fill(this.place, element("h2", {}, title(job)), element("ol", { class: "steps" }, steps.map(step)), left);
+  }
 
-/** Show that a cancel was asked for, before there is an answer. */
-export function showAsked() {
-  const place = byId("receipt");
-  asked = true;
-  place.dataset.told = "";
-  setAttribute(place, "hidden", false);
-  fill(
-    place,
-    element("h2", {}, "Cancelling"),
-    element("ol", { class: "steps" }, step(["now", "Asking for the cancel", null])),
-  );
-}
+  /** Show that a cancel was asked for, before there is an answer. */
+  ask() {
+    this.asked = true;
+    this.told = "";
+    setAttribute(this.place, "hidden", false);
+    fill(
+      this.place,
+      element("h2", {}, "Cancelling"),
+      element("ol", { class: "steps" }, step(["now", "Asking for the cancel", null])),
+    );
+  }
 
-/** There is an answer now, whatever it says. */
-export function hideAsked() {
-  asked = false;
+  /** There is an answer now. What is shown next is what became of it: nothing, if there was no cancel before. */
+  answered() {
+    this.asked = false;
+    setAttribute(this.place, "hidden", true);
+  }
+
+  /** Each step once, but not the last one: it is the job's state, which is said anyway. */
+  #sayNew(of, steps) {
+    const done = steps.slice(0, -1).filter(([how]) => how === "done" || how === "bad");
+    const first = this.of === undefined;
+    if (of !== this.of) this.heard.clear();
+    this.of = of;
+    for (const [, what] of done) {
+      if (!first && !this.heard.has(what)) say(`Cancel: ${what.toLowerCase()}.`);
+      this.heard.add(what);
+    }
+  }
 }
 
 function title(job) {
@@ -59,7 +82,7 @@ function stepsOf(job) {
     "span",
     {},
     `by ${cancel.by} at `,
-    timeElement(cancel.requested_at, (at) => clock(at)),
+    timeElement(cancel.requested_at, (at) => dayClock(at)),
     cancel.reason ? `: ${cancel.reason}` : "",
   );
   const steps = [["done", "Accepted", who]];

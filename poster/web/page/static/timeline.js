@@ -2,10 +2,11 @@
 
 import { attemptsOf } from "./attempts.js";
 import { Axis } from "./axis.js";
+import { dayClock } from "./day.js";
 import { byId, element, fill, setAttribute, setText } from "./element.js";
 import { Scale } from "./scale.js";
 import { badge, setBadge } from "./signs.js";
-import { clock, now, seconds } from "./times.js";
+import { now, seconds, timeElement } from "./times.js";
 import { Track } from "./track.js";
 import { detail, errorLine, going, percent, took } from "./words.js";
 
@@ -15,18 +16,23 @@ const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 export class Timeline {
   constructor() {
     this.attempts = new Map();
-    this.lines = [];
     this.job = null;
     this.#grow();
   }
 
-  /** Tell the job as it stands, with its history. */
+  /**
+   * Tell the job as it stands, with its history.
+   * @param {{held: Array, earlier: boolean}} lines
+   */
   show(job, lines) {
     this.job = job;
-    const found = attemptsOf(lines);
+    const found = attemptsOf(lines.held);
     const current = found.find((one) => one.number === job.attempt) ?? empty(job);
     const earlier = found.filter((one) => one.number !== job.attempt);
-    for (const one of [current, ...earlier]) this.#attempt(one).show(one, one === current ? job : null);
+    const cut = lines.earlier ? found.at(-1) : null; // the beginning of its history is not known
+    for (const one of [current, ...earlier]) {
+      this.#attempt(one).show({ ...one, cut: one === cut }, one === current ? job : null);
+    }
     for (const [number, view] of this.attempts) {
       if (number !== current.number && !earlier.some((one) => one.number === number)) {
         view.element.remove();
@@ -112,14 +118,17 @@ class AttemptView {
   }
 
   #tellSummary(tasks) {
-    const { from, to, number } = this.attempt;
-    const length =
-      from === null
-        ? "has not begun"
-        : to === null
-          ? `since ${clock(from)}`
-          : `${clock(from)}, ${took((to - from) / 1000)}`;
-    setText(this.summary, `Attempt ${number} · ${length}${tasks.length ? "" : " · no tasks yet"}`);
+    const { from, to, number, cut } = this.attempt;
+    const told = JSON.stringify([from, to, cut, tasks.length]);
+    if (told === this.told) return;
+    this.told = told;
+    fill(
+      this.summary,
+      `Attempt ${number} · `,
+      from === null ? "has not begun" : [to === null ? "since " : "", cut ? "before " : "", timeOf(from)],
+      to === null ? null : `, ${cut ? "more than " : ""}${took((to - from) / 1000)}`,
+      tasks.length ? null : " · no tasks yet",
+    );
   }
 }
 
@@ -212,4 +221,8 @@ function earlierTask(name, attempt) {
 
 function empty(job) {
   return { number: job.attempt, from: null, to: null, marks: [], tasks: new Map() };
+}
+
+function timeOf(at) {
+  return timeElement(new Date(at).toISOString(), dayClock);
 }
