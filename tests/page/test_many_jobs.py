@@ -270,7 +270,7 @@ def test_all_that_allow_it(small_site: Site, visit: Visit) -> None:
     page.get_by_role("button", name="Select all 60 jobs that match").click()
     expect(selection.get_by_role("button", name="Retry 1 of 60 jobs")).to_be_visible()
     selection.get_by_role("button", name="Cancel 59 of 60 jobs").click()
-    expect(dialog).to_contain_text("“charge” of flow “gated” cannot be undone where it has begun.")
+    expect(dialog).to_contain_text("Nothing has begun, so nothing is to be reverted.")
     expect(dialog).to_contain_text("These are the jobs of flow “gated” that are pending.")
     expect(dialog).to_contain_text("The other one that matches cannot be cancelled, and is left alone.")
     dialog.get_by_role("button", name="Cancel all 59 jobs").click()
@@ -281,17 +281,18 @@ def test_all_that_allow_it(small_site: Site, visit: Visit) -> None:
 
 
 def test_what_a_cancel_of_some_cannot_undo(shared_site: Site, visit: Visit) -> None:
-    page = visit(shared_site).goto("/?flow=gated&state=running")
+    page = visit(shared_site).goto("/")
     jobs = shared_site.post("gated", 2)
-    selection, dialog = page.locator("#selection"), page.get_by_role("dialog")
-    first, second = (page.locator(f"tr[data-job='{job}']") for job in jobs)
-    first.get_by_role("checkbox").check()  # before its second task begins
+    [idle] = shared_site.client.post_many([PostRequest("wait", {"folder": "."}, delay_s=3600)])
+    for job in (*jobs, idle.id):
+        page.locator(f"tr[data-job='{job}'] input").check()
     shared_site.open("reserve")
-    for row in (first, second):
-        expect(row.locator(".far")).to_have_text("33 %")
-    second.get_by_role("checkbox").check()
-    selection.get_by_role("button", name="Cancel 2 jobs").click()
-    expect(dialog).to_contain_text("2 tasks will be reverted. “charge” of 2 jobs cannot be undone.")
+    for job in jobs:
+        expect(page.locator(f"tr[data-job='{job}'] .far")).to_have_text("33 %")
+    page.locator("#selection").get_by_role("button", name="Cancel 3 jobs").click()
+    expect(page.get_by_role("dialog")).to_contain_text(
+        "2 tasks of 2 jobs will be reverted. 1 job has not begun. “charge” of 2 jobs cannot be undone."
+    )
 
 
 def test_why_not_is_found_by_touch(small_site: Site, visit: Visit) -> None:

@@ -51,7 +51,7 @@ export class Filters {
     const counts = stats && !this.words ? this.#counts(stats) : null;
     const total = counts && (filter.state ?? STATES).reduce((sum, state) => sum + (counts[state] ?? 0), 0);
     const more = total === null ? Boolean(this.cursor || page.next_cursor) : total > page.jobs.length;
-    return { filter, counts, flows: this.#flows(stats), total, more };
+    return { filter, counts, total, more };
   }
 
   /** Whether a search has not looked through all jobs yet: the page it found is not full. */
@@ -93,14 +93,6 @@ export class Filters {
 
   #counts(stats) {
     return this.flow ? (stats.flows[this.flow] ?? {}) : stats.states;
-  }
-
-  /** The flows that have jobs which the filter may let through. */
-  #flows(stats) {
-    if (this.flow) return [this.flow];
-    const states = this.states.size ? [...this.states] : STATES;
-    const flows = Object.entries(stats?.flows ?? {});
-    return flows.filter(([, counts]) => states.some((state) => counts[state])).map(([flow]) => flow);
   }
 
   #read() {

@@ -33,7 +33,7 @@ const rows = new Rows(selection, {
   retry: (job) => askMany(RETRY, reachOfJobs(RETRY, [job]), done),
 });
 const emptiness = new Emptiness(filters, () => turn(byId("older").dataset.cursor));
-new Live("/api/events", { state: again, progress: hear, gone: again }, again);
+new Live("/api/events", { state: again, progress: (event) => rows.progress(event), gone: again }, again);
 
 if (forbidden("post")) {
   byId("post-job").title = forbidden("post");
@@ -44,14 +44,6 @@ addEventListener("keydown", toSearch);
 
 function pause() {
   return filters.words ? SEARCH_PAUSE_MS : PAUSE_MS;
-}
-
-/** A cancel of many tells what it would undo by the jobs' tasks, so these are kept up, too. */
-function hear(event) {
-  for (const job of [page?.jobs.find((one) => one.id === event.job), selection.jobs.get(event.job)]) {
-    if (job?.attempt === event.attempt) Object.assign(job, { progress: event.progress, tasks: event.tasks });
-  }
-  rows.progress(event);
 }
 
 function again() {

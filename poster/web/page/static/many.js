@@ -4,9 +4,9 @@ import { answersElement } from "./answers.js";
 import { get, post } from "./api.js";
 import { Button } from "./button.js";
 import { closing, openDialog, reasonField } from "./dialog.js";
-import { effectsOfAll, effectsOfJobs } from "./effects.js";
 import { element, fill, setText } from "./element.js";
 import { planSentence } from "./plan.js";
+import { plansSentence } from "./plans.js";
 import { CANCEL } from "./reach.js";
 import { showProblem } from "./said.js";
 import { badge } from "./signs.js";
@@ -22,7 +22,7 @@ import { count, number, shortId, stateWord } from "./words.js";
 export function askMany(request, reach, done, left = () => {}) {
   const cancel = request === CANCEL;
   const about = element("p", { class: "about" }, cancel ? BEFORE_CANCEL : BEFORE_RETRY);
-  if (cancel) tellEffects(reach, about);
+  if (cancel) tellPlan(reach, about);
   const reason = cancel ? reasonField("cancel-reason", "Reason (optional, the history tells it)") : null;
   const label = `${request.verb} ${whatOf(request, reach)}`;
   const body = element("div", { class: "dialog-body" }, about, named(request, reach), reason?.element);
@@ -80,13 +80,17 @@ function othersWords({ done }, others) {
   return others === 1 ? ` The other one that matches cannot be ${done}, and is left alone.` : "";
 }
 
-async function tellEffects({ jobs, flows }, about) {
+async function tellPlan(reach, about) {
   try {
-    if (jobs?.length === 1) setText(about, planSentence(await get(`/api/jobs/${jobs[0].id}/cancel`)));
-    else setText(about, jobs ? await effectsOfJobs(jobs) : await effectsOfAll(flows));
+    setText(about, await planWords(reach));
   } catch (problem) {
     setText(about, problem.message);
   }
+}
+
+async function planWords(reach) {
+  if (reach.jobs?.length === 1) return planSentence(await get(`/api/jobs/${reach.jobs[0].id}/cancel`));
+  return plansSentence(await post("/api/jobs/cancel/plan", bodyOf(reach)));
 }
 
 /** The dialog goes on with what became of it. The focus goes there, so that it is read aloud. */

@@ -27,7 +27,6 @@ export const RETRY = {
  * @typedef {Object} Reach
  * @property {Array} [jobs]
  * @property {Object} [filter] as the API takes it
- * @property {string[]} [flows] of jobs that the filter lets through
  * @property {number|null} amount how many; null if only the server knows
  * @property {number|null} of how many are selected
  * @property {boolean} most whether some of them may be refused
@@ -42,10 +41,10 @@ export function reachOfJobs(request, jobs) {
 }
 
 /**
- * @param {{filter: Object, counts: Object<string, number>|null, flows: string[]}} matching
+ * @param {{filter: Object, counts: Object<string, number>|null}} matching
  * @returns {Reach} of all that match a filter
  */
-export function reachOfAll(request, { filter, counts, flows }) {
+export function reachOfAll(request, { filter, counts }) {
   const perhaps = filter.state?.includes(request.perhaps) ?? false;
   const states = (filter.state ?? STATES).filter(
     (state) => request.states.has(state) || (state === request.perhaps && perhaps),
@@ -53,7 +52,7 @@ export function reachOfAll(request, { filter, counts, flows }) {
   const amount = counts && sum(counts, states);
   const of = counts && sum(counts, filter.state ?? STATES);
   const off = states.length ? (amount === 0 ? noneOf(of, request) : null) : noneOfStates(filter.state, request);
-  return { filter: { ...filter, state: states }, flows, amount, of, most: perhaps, off };
+  return { filter: { ...filter, state: states }, amount, of, most: perhaps, off };
 }
 
 /** What a button does: `Cancel 3 of 5 jobs`. */

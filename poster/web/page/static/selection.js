@@ -59,7 +59,7 @@ export class Selection {
   /**
    * What is shown now.
    * @param {Array} jobs
-   * @param {{filter: Object, counts: Object|null, flows: string[], total: number|null, more: boolean}} matching all
+   * @param {{filter: Object, counts: Object|null, total: number|null, more: boolean}} matching all
    *   that the page's filter lets through; `total` is null if only the server knows it
    */
   see(jobs, matching) {
