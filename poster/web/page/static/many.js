@@ -12,6 +12,9 @@ import { showProblem } from "./said.js";
 import { badge } from "./signs.js";
 import { count, number, shortId, stateWord } from "./words.js";
 
+const BEFORE_CANCEL = "What the jobs have done so far is reverted. They can be retried afterwards.";
+const BEFORE_RETRY = "Each begins a new attempt; one that kept its results goes on at the task that failed.";
+
 /**
  * Ask whether to do it.
  * @param {Object} request `CANCEL` or `RETRY`
@@ -45,9 +48,6 @@ export function askMany(request, reach, done, left = () => {}) {
     return [body, problem, closing(close, go.element)];
   });
 }
-
-const BEFORE_CANCEL = "What the jobs have done so far is reverted. They can be retried afterwards.";
-const BEFORE_RETRY = "Each begins a new attempt; one that kept its results goes on at the task that failed.";
 
 function whatOf({ done }, { jobs, amount, most }) {
   if (jobs?.length === 1) return `${jobs[0].flow} ${shortId(jobs[0].id)}`;

@@ -17,9 +17,8 @@ export class Reading {
   constructor(path, show, pause = 500) {
     this.path = path;
     this.show = show;
-    this.refresh = new Refresh(() => this.#read(), pause);
+    this.refresh = new Refresh(() => this.#read(), pause, reportError);
     this.place = element("div", {});
-    this.told = null; // the words of the problem that is shown
     this.shown = null; // where that was read which is shown
     this.failures = 0; // since something was read
     byId("problem").append(this.place);
@@ -43,15 +42,17 @@ export class Reading {
   async #read() {
     const path = this.path();
     let answer;
+    let problem = null;
     try {
       answer = await get(path);
-    } catch (problem) {
-      return this.#failed(path, problem);
+    } catch (failed) {
+      problem = failed;
     }
-    if (path !== this.path()) return this.ask();
+    if (path !== this.path()) return this.#read(); // meanwhile something else is wanted
+    if (problem) return this.#failed(path, problem);
     this.failures = 0;
     this.shown = path;
-    this.#tell(null);
+    showProblem(this.place, null);
     return this.show(answer);
   }
 
@@ -62,12 +63,6 @@ export class Reading {
     if (passes) setTimeout(() => this.ask(), AGAIN_MS);
     if (passes && this.failures === 1 && this.shown === path) return;
     const words = problem.message.replace(/\.$/, "");
-    this.#tell(passes ? `${words}. Trying again.` : `${words}.`);
-  }
-
-  #tell(words) {
-    if (words === this.told) return;
-    this.told = words;
-    showProblem(this.place, words === null ? null : new Error(words));
+    showProblem(this.place, new Error(passes ? `${words}. Trying again.` : `${words}.`));
   }
 }

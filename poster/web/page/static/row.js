@@ -2,6 +2,7 @@
 
 import { Button } from "./button.js";
 import { element, setAttribute, setText } from "./element.js";
+import { fate } from "./job_rules.js";
 import { forbidden } from "./me.js";
 import { AT_WORK, ended, noCancel, noRetry, RETRIABLE } from "./rules.js";
 import { badge, setBadge } from "./signs.js";
@@ -110,7 +111,7 @@ export class Row {
 }
 
 function whyOf(job) {
-  if (job.deleting) return "It is deleted once it is reverted.";
+  if (fate(job)) return fate(job);
   if (job.error) return errorLine(job.error);
   return job.reason ?? (job.key ? `key ${job.key}` : "");
 }

@@ -32,7 +32,7 @@ export function ended(state) {
 }
 
 /** Whether a failed job kept its tasks' effects. */
-export function kept(job) {
+function kept(job) {
   return job.state === "failed" && job.kept === true;
 }
 
