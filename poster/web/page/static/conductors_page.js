@@ -40,7 +40,7 @@ function summary(alive, known) {
   return `${number(alive.length)} of ${number(known)} alive, ${number(taken)} of ${count(slots, "slot")} taken.`;
 }
 
-/** It has claimed more jobs than it has slots for a moment, when one ends and the next begins. */
+/** It may have claimed more jobs than it has slots: they begin as soon as one is free. */
 function busy(one) {
   return Math.min(one.jobs.length, one.slots);
 }
