@@ -31,9 +31,8 @@ export class Lines {
       if (lines.length < PAGE) return this.#take(lines);
     }
     const newest = await this.#fetched({ before: END });
-    const whole = newest.length < PAGE;
-    if (!whole && !this.held.some((line) => line.seq === newest[0].seq)) this.#forgetBefore(newest[0].seq);
-    if (whole) this.earlier = false;
+    if (newest.length < PAGE) this.earlier = false;
+    else if (!this.#leadsTo(newest[0].seq)) this.#forgetBefore(newest[0].seq);
     return this.#take(newest);
   }
 
@@ -77,6 +76,11 @@ export class Lines {
     if (at > 0 && this.held[at - 1].seq === line.seq) return false;
     this.held.splice(at, 0, line);
     return true;
+  }
+
+  /** Whether nothing is missing between what was fetched and this line: it, too, was told live. */
+  #leadsTo(seq) {
+    return this.readTo !== null && this.held.some((line) => line.seq === seq);
   }
 
   #forgetBefore(seq) {
