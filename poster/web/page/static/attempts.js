@@ -21,14 +21,16 @@ export function attemptsOf(lines) {
   const attempts = new Map();
   for (const line of lines) {
     const at = Date.parse(line.at);
-    if (!attempts.has(line.attempt)) {
-      attempts.set(line.attempt, { number: line.attempt, from: null, to: null, marks: [], tasks: new Map(), state: null });
-    }
+    if (!attempts.has(line.attempt)) attempts.set(line.attempt, fresh(line.attempt));
     const attempt = attempts.get(line.attempt);
     if (line.kind === "state") tellState(attempt, line, at);
     else if (line.kind === "task") tellTask(attempt, line, at);
   }
   return [...attempts.values()].filter((attempt) => attempt.from !== null).sort((a, b) => b.number - a.number);
+}
+
+function fresh(number) {
+  return { number, from: null, to: null, marks: [], tasks: new Map(), state: null };
 }
 
 function tellState(attempt, line, at) {
@@ -42,11 +44,11 @@ function tellState(attempt, line, at) {
   if (MARKS[line.state] && isNews(before, line)) attempt.marks.push({ at, what: MARKS[line.state] });
   if (RESTS.has(line.state)) {
     endParts(attempt, at);
-    if (attempt.from !== null) attempt.to ??= at; // who waits, for a conductor or for the next attempt, does not run
+    if (attempt.from !== null) attempt.to ??= at; // what waits, for a conductor or the next attempt, does not run
   }
 }
 
-/** Whether a line tells what happened to the job: a claim changes no state, and reverts that run again are no cancel. */
+/** Whether a line tells what befell the job: a claim moves no state, and reverts that run again are no cancel. */
 function isNews(before, line) {
   return !line.data?.epoch && before !== line.state && before !== "revert_failed";
 }

@@ -22,7 +22,8 @@ export class LineList {
     this.shown = shown;
     this.look = look;
     this.list = element("ol", { class: `lines ${look}` });
-    this.box = element("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": name }, this.list);
+    const region = { tabindex: 0, role: "region", "aria-label": name };
+    this.box = element("div", { class: "scroll tall", ...region }, this.list);
     this.earlier = new Button("Show earlier lines", () => this.#readEarlier(), "small");
     this.problem = element("div", {});
     this.earlier.show(false);

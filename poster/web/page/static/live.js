@@ -16,7 +16,7 @@ export class Live {
    * @param {string} path of the stream
    * @param {Object<string, function(any): void>} tell what to call for an event of each kind
    * @param {function(): void} caughtUp called when it is open, and now and then: whatever was shown may be old
-   * @param {boolean} goesOn whether a stream that is opened again tells what was missed; else `caughtUp` reads it all
+   * @param {boolean} goesOn whether a stream that is opened again tells what was missed; else `caughtUp` reads all
    */
   constructor(path, tell, caughtUp, goesOn = false) {
     this.path = path;

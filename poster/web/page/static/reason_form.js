@@ -8,7 +8,7 @@ import { showProblem } from "./said.js";
 /**
  * Ask for it.
  * @param {string} title
- * @param {{why: string, label: string, look: string, needed: boolean}} words needed: nothing is done without a reason
+ * @param {{why: string, label: string, look: string, needed: boolean}} words `needed`: there must be a reason
  * @param {function(string): Promise<void>} act given the reason
  */
 export function openReasonForm(title, { why, label, look, needed }, act) {
