@@ -44,8 +44,8 @@ _SLOWEST_S: Final = 10.0
 
 _TOLD: Final = """
 Kinds: `state`, `task` and `log` are lines of the history, with an `id` to go on after; `progress` comes 4 times a
-second at most, and `gone` when a job was deleted. A stream begins with `begin`, and says `heartbeat` every 15 seconds.
-A reader that is too slow is dropped.
+second at most, and `gone` when a job was deleted. A stream begins with `begin`, and says `heartbeat` every 15
+seconds. A reader that is too slow is dropped.
 """
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {

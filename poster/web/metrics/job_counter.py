@@ -68,8 +68,8 @@ class JobCounter:
             self._observe(line, receipt)
 
     def _observe(self, line: HistoryLine, receipt: Receipt) -> None:
-        if receipt.requested_at is None:
-            return
+        if receipt.requested_at is None or line.at < receipt.requested_at:
+            return  # lines are read late: the job may have been cancelled since
         cancel = (line.job, receipt.requested_at)
         if cancel not in self._observed:
             self._cancels.observe(receipt)
