@@ -275,16 +275,14 @@ class Reader(Connection):
             raise NoSuchFlowOrJob(f"{no_flow}; {no_job}") from None
 
     def _tasks_of(self, job: Job) -> tuple[Task, ...]:
-        """The tasks of a job that never began, in flow order; none if they cannot be told here."""
+        from flows.errors import FlowsError
+        from poster.planned_tasks import planned_tasks
+
         try:
-            spec = self.flow(job.flow)
-            if spec.secrets:
-                return ()
-            structure = spec.build(job.arguments).structure
-        except Exception as error:  # noqa: BLE001 - a flow's own code runs here, and a conductor will tell of it
-            LOG.info("job %s: its tasks are not known here: %s", job.id, error)
+            return planned_tasks(self.flow(job.flow), job)
+        except FlowsError as error:
+            LOG.info("job %s: its flow is not known here: %s", job.id, error)
             return ()
-        return tuple(Task(task.name, irreversible=task.irreversible) for task in structure.tasks)
 
 
 def _wants_reason(job: Job) -> bool:

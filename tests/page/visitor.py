@@ -16,8 +16,8 @@ addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
     console.error(`policy: ${violatedDirective} ${blockedURI}`);
 });
 """
-_EXPECTED: Final = re.compile(r"/api/stats/day$|/api/jobs/\w+/cancel$")
-"""What a page asks for and does without: numbers, and the plan of a cancel that has just become too late."""
+_EXPECTED: Final = re.compile(r"/api/jobs/\w+/cancel$")
+"""What a page asks for and does without: the plan of a cancel that has just become too late."""
 
 _HIDE: Final = """(hidden) => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });

@@ -2,12 +2,10 @@
 
 import { byId, element, fill, setAttribute, setText } from "./element.js";
 import { fate } from "./job_rules.js";
-import { ended } from "./rules.js";
+import { AT_WORK, ended } from "./rules.js";
 import { badge, setBadge } from "./signs.js";
 import { seconds } from "./times.js";
 import { errorLine, going, percent, stateWord, took } from "./words.js";
-
-const AT_WORK = new Set(["running", "pausing", "cancelling", "reverting"]); // only then its time goes on
 
 /** State, error, progress and reason. */
 export class Headline {

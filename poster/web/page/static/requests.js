@@ -4,12 +4,12 @@ import { address, get, post, remove } from "./api.js";
 import { Button } from "./button.js";
 import { byId, element, fill, setAttribute, setText } from "./element.js";
 import { keepingFocus } from "./focus.js";
-import { fate, goesOn, noChanges, noCleanup } from "./job_rules.js";
+import { fate, noChanges, noCleanup } from "./job_rules.js";
 import { forbidden } from "./me.js";
 import { planSentence } from "./plan.js";
 import { openReasonForm } from "./reason_form.js";
 import { openRetryForm } from "./retry_form.js";
-import { ended, noCancel, noPause, noResume, noRetry } from "./rules.js";
+import { ended, kept, noCancel, noPause, noResume, noRetry } from "./rules.js";
 import { showProblem } from "./said.js";
 
 const GIVE_UP = {
@@ -87,7 +87,7 @@ export class Requests {
     this.resume.set("Resume", allowed ?? noResume(job));
     this.resume.show(job.state === "paused" || job.state === "pausing");
     const retriable = job.state === "failed" || job.state === "cancelled";
-    this.retry.set(goesOn(job) ? "Go on at the failed task" : "Retry", allowed ?? noRetry(job));
+    this.retry.set(kept(job) ? "Go on at the failed task" : "Retry", allowed ?? noRetry(job));
     this.retry.show(retriable);
     this.retryWith.set("Retry with other arguments…", allowed ?? noChanges(job));
     this.retryWith.show(retriable && Object.keys(job.arguments).length > 0);
@@ -161,7 +161,7 @@ export class Requests {
 
 /** Whether there is something that a cancel would revert, or may be. */
 function isOpen(job) {
-  return !ended(job.state) || goesOn(job);
+  return !ended(job.state) || kept(job);
 }
 
 function wordsOfDelete(job) {

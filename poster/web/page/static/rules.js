@@ -31,8 +31,8 @@ export function ended(state) {
   return !OPEN.has(state) && state !== "cancelling";
 }
 
-/** Whether a failed job kept its tasks' effects. */
-function kept(job) {
+/** Whether a failed job kept its tasks' effects: a retry goes on at the failed one. */
+export function kept(job) {
   return job.state === "failed" && job.kept === true;
 }
 
