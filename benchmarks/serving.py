@@ -34,12 +34,14 @@ _LISTS: Final = (3, 4)  # of them, those that ask for 50 jobs
 
 @dataclass
 class Asked:
-    """What became of all requests."""
+    """What became of all requests, and of the server."""
 
     took_ms: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     events: int = 0
     job: str = ""  # the last one that was posted
+    before_mb: float = 0.0  # the server's memory when it was warm, with all streams open
+    after_mb: float = 0.0  # and at the end
 
 
 def measure(lab: Lab, sizes: Sizes, system: System) -> Iterator[Reading]:
@@ -47,10 +49,7 @@ def measure(lab: Lab, sizes: Sizes, system: System) -> Iterator[Reading]:
     with lab.place(system) as place, lab.folder() as folder:
         url = place.database_url
         with _server(url, folder) as (process, address), conductor(url, _FLOWS, folder, "--slots=2"):
-            asyncio.run(_load(address, sizes, sizes.serving_warm_up_s))
-            before_mb = _memory_mb(process.pid)
-            asked = asyncio.run(_load(address, sizes, sizes.serving_s))
-            grown_mb = _memory_mb(process.pid) - before_mb
+            asked = asyncio.run(_load(address, sizes, process.pid))
             stopped_s = _stopped(process)
         if asked.errors:
             raise RuntimeError(f"{len(asked.errors)} requests or streams failed: {asked.errors[0]}")
@@ -63,12 +62,12 @@ def measure(lab: Lab, sizes: Sizes, system: System) -> Iterator[Reading]:
         "events/s",
         asked.events / sizes.serving_s,
     )
-    yield Reading(f"http:memory:{system.key}", f"memory of the server: {system.name}", "MB", before_mb)
+    yield Reading(f"http:memory:{system.key}", f"memory of the server: {system.name}", "MB", asked.before_mb)
     yield Reading(
         f"http:growth:{system.key}",
         f"memory added in {sizes.serving_s:g} s of that: {system.name}",
         "MB",
-        grown_mb,
+        asked.after_mb - asked.before_mb,
     )
     yield Reading(f"http:stop:{system.key}", f"from SIGTERM to its end: {system.name}", "s", stopped_s)
 
@@ -102,8 +101,8 @@ def _stopped(process: subprocess.Popen[str]) -> float:
     return time.monotonic() - began
 
 
-async def _load(address: str, sizes: Sizes, seconds: float) -> Asked:
-    """Streams that are read, and requests at their times whether the ones before were answered or not."""
+async def _load(address: str, sizes: Sizes, pid: int) -> Asked:
+    """Streams that are read, and requests: first for a while that is not measured."""
     asked = Asked()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
     async with (
@@ -113,11 +112,20 @@ async def _load(address: str, sizes: Sizes, seconds: float) -> Asked:
         opened = asyncio.Barrier(sizes.streams + 1)
         readers = [group.create_task(_read(address, asked, opened)) for _ in range(sizes.streams)]
         await opened.wait()
-        async for number in _beats(sizes.requests_per_s, seconds):
-            group.create_task(_ask(http, asked, number))
+        await _ask_on(http, Asked(), sizes.requests_per_s, sizes.serving_warm_up_s)
+        asked.events, asked.before_mb = 0, _memory_mb(pid)
+        await _ask_on(http, asked, sizes.requests_per_s, sizes.serving_s)
+        asked.after_mb = _memory_mb(pid)
         for reader in readers:
             reader.cancel()
     return asked
+
+
+async def _ask_on(http: httpx.AsyncClient, asked: Asked, per_s: int, seconds: float) -> None:
+    """Requests at their times, whether the ones before were answered or not; until all are."""
+    async with asyncio.TaskGroup() as requests:
+        async for number in _beats(per_s, seconds):
+            requests.create_task(_ask(http, asked, number))
 
 
 async def _beats(per_s: int, seconds: float) -> AsyncIterator[int]:
