@@ -7,6 +7,7 @@ looks at the pages in Chromium. Times in the pictures are those of the moment.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from tests.waiting import until  # noqa: E402
 _DESK: Final = {"viewport": {"width": 1200, "height": 780}}
 _TALL: Final = {"viewport": {"width": 1200, "height": 1080}}
 _PHONE: Final = {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 2, "has_touch": True}
+_TWO_REVERTED: Final = re.compile("Reverting [2-4]/5")
 _FILM: Final = {"source": "/films/harbour.mov"}
 
 
@@ -75,22 +77,12 @@ def show(browser: Browser, url: str, client: Client, colours: str) -> None:
     take(browser, f"{url}/", f"jobs-{colours}", colours, _DESK)
     take(browser, f"{url}/post/render_video", f"post-{colours}", colours, _DESK)
     take(browser, f"{url}/", f"phone-{colours}", colours, _PHONE)
-    with looking(
-        browser, f"{url}/jobs/{film}", colours, _DESK | {"viewport": {"width": 1200, "height": 1080}}
-    ) as page:
+    with looking(browser, f"{url}/jobs/{film}", colours, _TALL) as page:
         client.cancel(film, "the wrong cut")
-        reverted = lambda: (cancel := client.get(film).cancel) is not None and cancel.reverted >= 2  # noqa: E731
-        until(reverted, timeout=60, what="two reverts")
-        expect(page.get_by_text("cancelling").first).to_be_visible()
+        expect(page.get_by_text(_TWO_REVERTED)).to_be_visible(timeout=60_000)
         page.screenshot(path=HERE / f"cancelling-{colours}.png")
     client.cancel_many([*client.matching(states=[State.RUNNING, State.PENDING])])
     until(lambda: not client.current(), timeout=60, what="all to rest")
-
-
-def reverted(client: Client, job: str) -> int:
-    """How many tasks are reverted by now."""
-    cancel = client.get(job).cancel
-    return cancel.reverted if cancel else 0
 
 
 def prepare(client: Client) -> str:
