@@ -1,0 +1,23 @@
+"""What can go wrong in `download` beside what can in all flows that make files.
+
+FilesError
+├── NotFetched  the server does not give it
+├── TooLarge    it, or what is in it, is more than is allowed
+└── Unsafe      what is in the archive must not be unpacked
+"""
+
+from __future__ import annotations
+
+from flows.library.files.errors import FilesError
+
+
+class NotFetched(FilesError):
+    """The server does not give it, and asking again would not help."""
+
+
+class TooLarge(FilesError):
+    """It, or what is in it, is more than is allowed."""
+
+
+class Unsafe(FilesError):
+    """What is in the archive leads out of the folder, or is no file, link or folder."""
