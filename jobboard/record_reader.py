@@ -174,18 +174,12 @@ class RecordReader:
         begins so is found however old it is.
         """
         pages = _selections(states, flow)
-        left = pages if before is None else [page.where(jobs.c.id < before) for page in pages]
-        looked = first_of(left, ("id",), search.LOOKED_THROUGH, descending=True).subquery()
-        some = sa.select(jobs).where(jobs.c.id.in_(sa.select(looked.c.id)), search.having(words))
-        extent = sa.select(sa.func.count(), sa.func.min(looked.c.id))
+        named = [search.with_id(page, words) for page in pages] if before is None else []
+        known = [page for page in named if page is not None]
         with self._database.read() as connection:
-            rows = _rows(connection, some.order_by(jobs.c.id.desc()).limit(limit + 1))
-            number, last = connection.execute(extent).one()
-            by_id = [search.with_id(page, words) for page in pages] if before is None else []
-            known = [page for page in by_id if page is not None]
-            named = _rows(connection, newest(known, limit)) if known else []
-        more = rows[limit - 1]["id"] if len(rows) > limit else last if number == search.LOOKED_THROUGH else None
-        shown = {row["id"]: row for row in [*rows[:limit], *named]}
+            by_id = _rows(connection, newest(known, limit)) if known else []
+            rows, more = _having(connection, pages, search.having(words), before, limit)
+        shown = {row["id"]: row for row in [*rows, *by_id]}
         return Page(tuple(self._sound(shown[job] for job in sorted(shown, reverse=True))), more)
 
     def matching(
@@ -248,6 +242,33 @@ def _rows(connection: sa.Connection, query: sa.Select[Any]) -> builtins.list[dic
     result = connection.execute(query)
     names = tuple(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result]
+
+
+def _having(
+    connection: sa.Connection,
+    pages: Sequence[sa.Select[Any]],
+    wanted: sa.ColumnElement[bool],
+    before: str | None,
+    limit: int,
+) -> tuple[builtins.list[dict[str, Any]], str | None]:
+    """The newest rows that are as wanted; and the id after which there are more to look at, None at the end.
+
+    Part by part: of one statement for all PostgreSQL would make one that reads the whole table.
+    """
+    found: builtins.list[dict[str, Any]] = []
+    left = search.LOOKED_THROUGH
+    while left:
+        part = min(BATCH, left)
+        older = pages if before is None else [page.where(jobs.c.id < before) for page in pages]
+        ids = connection.execute(first_of(older, ("id",), part, descending=True)).scalars().all()
+        rows = sa.select(jobs).where(jobs.c.id.in_(ids), wanted).order_by(jobs.c.id.desc())
+        found += _rows(connection, rows.limit(limit + 1 - len(found))) if ids else []
+        if len(found) > limit:
+            return found[:limit], found[limit - 1]["id"]
+        if len(ids) < part:
+            return found, None
+        before, left = ids[-1], left - part
+    return found, before
 
 
 def newest(ids: Sequence[sa.Select[Any]], limit: int) -> sa.Select[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from pydantic import SecretStr
 from taskflow.patterns import linear_flow
 
 from flows import flow
@@ -131,6 +132,20 @@ def test_search_by_words(served, house):
     assert found_by(served, greeted, state="pending") == []
     for wrong in ("a\0b", "x" * 256):
         detail(served.http.get("/api/jobs", params={"q": wrong}), 422)
+
+
+def test_no_search_finds_a_secret(served, house):
+    @flow("pay", registry=house.registry, secrets_by_value=True)
+    def pay(token: SecretStr, customer: str):
+        return linear_flow.Flow("pay").add(house.step("a"))
+
+    paid = served.post("pay", arguments={"token": "hunter2", "customer": "Ada"})
+    assert "hunter2" in str(house.row(paid).arguments), "it is stored by its value"
+    for words in ("hunter2", "hunter", '"hunter2"', "Ada"):
+        assert found_by(served, words) == [], words
+        answered = served.http.post("/api/jobs/cancel", json={"filter": {"q": words}})
+        assert answered.json() == [], words
+    assert found_by(served, "pay") == [paid]
 
 
 def test_search_goes_on_until_all_was_looked_through(served, simple, house, monkeypatch):

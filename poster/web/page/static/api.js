@@ -27,11 +27,13 @@ export function get(path, patience_ms = PATIENCE_MS) {
 
 /** Send a request that changes something. Raises `Problem`. */
 export function post(path, body = {}) {
-  return ask(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  return ask(path, sending(body));
+}
+
+/** Have something made: `made`, and whether it `existed`. Raises `Problem`. */
+export async function create(path, body) {
+  const response = await answered(path, sending(body));
+  return { made: await whole(response.json()), existed: response.status === 200 };
 }
 
 /** Have something removed; null once it is gone. Raises `Problem`. */
@@ -56,11 +58,11 @@ export function address(path, query) {
 
 async function ask(path, how) {
   const response = await answered(path, how);
-  if (response.status === 204) return null;
-  const answer = await whole(response.json());
-  return how.method === "POST" && response.status === 200 && !Array.isArray(answer)
-    ? { ...answer, existed: true }
-    : answer;
+  return response.status === 204 ? null : whole(response.json());
+}
+
+function sending(body) {
+  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
 }
 
 async function answered(path, how) {

@@ -71,6 +71,7 @@ export class Logs {
     const none = this.lines.held.length === 0;
     setAttribute(this.list.box, "hidden", none);
     setAttribute(this.none, "hidden", !none);
+    setAttribute(this.count, "hidden", none);
     this.#tellCount();
     this.#follow();
   }

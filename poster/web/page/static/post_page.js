@@ -1,6 +1,6 @@
 // The form of a flow.
 
-import { post } from "./api.js";
+import { create } from "./api.js";
 import { Button } from "./button.js";
 import { paragraphs } from "./description.js";
 import { byId, element, fill } from "./element.js";
@@ -36,9 +36,9 @@ async function send(fields, options) {
   const wanted = options.read();
   if (!given || !wanted) return toError();
   try {
-    const job = await post("/api/jobs", { flow: name, arguments: given, ...wanted });
-    if (job.existed) leaveNote("A job with this key has not ended yet, so nothing was posted: this is the job.");
-    location.assign(`/jobs/${job.id}`);
+    const { made, existed } = await create("/api/jobs", { flow: name, arguments: given, ...wanted });
+    if (existed) leaveNote("A job with this key has not ended yet, so nothing was posted: this is the job.");
+    location.assign(`/jobs/${made.id}`);
     await new Promise(() => {}); // the button stays busy until this page is left: nothing is posted twice
   } catch (failed) {
     const left = options.complain(fields.complain(failed.errors));
