@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -88,6 +89,47 @@ class Bench(AbstractContextManager["Bench"]):
         """
         spec = self._spec(flow)
         new = NewJob(
+            flow=spec.name,
+            arguments=spec.as_json(arguments),
+            timeout_s=spec.timeout_s,
+            on_failure=spec.on_failure,
+            masked=spec.secrets,
+        )
+        [posted] = self._records.post([new], by=_BY)
+        return self._run(posted.id, moments)
+
+    def retry(self, *moments: Moment) -> Ran:
+        """Retry it, and run it until it rests again. Raises `Refused` if its state does not allow it."""
+        return self._bench.retry(self.job.id, moments)
+
+
+class Bench(AbstractContextManager["Bench"]):
+    """One database, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._settings = read_settings(
+            {}, home=str(folder), database_url=f"sqlite:///{folder / 'jobs.db'}", lease=_LEASE
+        )
+        self._database = open_database(self._settings.database_url)
+        self._records = open_records(self._database, self._settings)
+        self._flows: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def run(self, flow: str | Callable[..., Any], *moments: Moment, **arguments: Any) -> Ran:
+        """Post a job of a flow, by its name or its function, and run it until it rests. It is retried by nobody.
+
+        Raises `NoSuchFlow`, `InvalidArguments`, and `NotReached`.
+        """
+        spec = self._spec(flow)
+        new = NewJob(
             spec.name,
             spec.as_json(arguments),
             timeout_s=spec.timeout_s,
@@ -112,41 +154,35 @@ class Bench(AbstractContextManager["Bench"]):
         return spec
 
     def _run(self, job: str, moments: Sequence[Moment]) -> Ran:
-        left, looks = list(moments), {}
+        left: list[Moment] = list(moments)
+        looks: dict[str, int] = {}
         while self._records.get(job).state not in AT_REST:
-            child = self._child(job, left)
-            if child.returncode == 0:
-                told = json.loads(child.stdout)
-                left, looks = [Moment.of(one) for one in told["left"]], told["looks"]
-            elif left and left[0].act == "crash" and child.returncode < 0:
-                left = left[1:]
-            else:
+            child = self._child({"job": job, "moments": as_dicts(left)})
+            told = [json.loads(line) for line in child.stdout.splitlines()]
+            reached = sum("reached" in one for one in told)
+            is_to_die = reached > 0 and left[reached - 1].act == "crash"
+            if child.returncode != (-signal.SIGKILL if is_to_die else 0):
                 raise AssertionError(f"the conductor ended with {child.returncode}:\n{child.stderr[-5000:]}")
+            left, looks = left[reached:], told[-1].get("looks", {})
         if left:
             raise NotReached(
                 f"{left[0]}: the job is {self._records.get(job).state}, and never came there; "
                 f"its tasks have looked so often whether they are to stop: {looks or 'never'}"
             )
-        return Ran(
-            self._records.get(job), history.read(self._database, job, kinds=history.KINDS, limit=10_000), self
-        )
+        lines = history.read(self._database, job, kinds=history.KINDS, limit=10_000)
+        return Ran(self._records.get(job), lines, self)
 
-    def _child(self, job: str, moments: Sequence[Moment]) -> subprocess.CompletedProcess[str]:
+    def _child(self, plan: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         own = {
             "DATABASE_URL": self._settings.database_url,
             "HOME": str(self._folder),
             "LEASE": _LEASE,
             "FLOWS": ",".join(sorted(self._flows)),
         }
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "conductor.testing.child",
-                json.dumps({"job": job, "moments": as_dicts(moments)}),
-            ],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            | {PREFIX + name: value for name, value in own.items()},
+            [sys.executable, "-m", "conductor.testing.child", json.dumps(plan)],
+            env=environment | {PREFIX + name: value for name, value in own.items()},
             capture_output=True,
             text=True,
             timeout=_PATIENCE_S,

@@ -1,7 +1,7 @@
 """The conductor of a test: a process that runs one job until it rests, or until it is killed.
 
-`python -m conductor.testing.child PLAN`, where PLAN is JSON: `{"job", "moments"}`. It prints what is left when the job
-rests: `{"left", "looks"}`.
+`python -m conductor.testing.child PLAN`, where PLAN is JSON: `{"job", "moments"}`. It prints each moment as it comes,
+and in the end how often each task has looked whether it is to stop: a JSON document a line.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
-from typing import Final
+from typing import Any, Final
 
 from conductor.service import Conductor
 from conductor.testing.injection import Injection
-from conductor.testing.moments import Moment, as_dicts
+from conductor.testing.moments import Moment
 from flows.cancel_token import CancelToken
 from flows.discovery import load_flows
 from flows.registry import REGISTRY
@@ -29,26 +30,26 @@ from jobboard.states import AT_REST
 
 _LOOK_S: Final = 0.5
 _PATIENCE_S: Final = 30.0
-CANCELLED_BY: Final = "cancel_at"
+_BY: Final = "cancel_at"
 
 
 def main() -> None:
     """Run the job."""
     plan = json.loads(sys.argv[1])
+    job, moments = plan["job"], [Moment.of(one) for one in plan["moments"]]
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = read_settings()
     load_flows(settings.flows)
     with closing(open_database(settings.database_url)) as database:
         records = open_records(database, settings)
-        job = plan["job"]
 
         def cancel(moment: Moment) -> None:
-            records.cancel(job, by=CANCELLED_BY)
+            records.cancel(job, by=_BY)
             # Not by a look of the token's own: it is the task that is to look.
             if not CancelToken.wait(injection.token, _PATIENCE_S):
                 raise AssertionError(f"{moment}: the cancel was not delivered within {_PATIENCE_S:g} s")
 
-        injection = Injection(list(map(Moment.of, plan["moments"])), {"cancel": cancel, "crash": _crash})
+        injection = Injection(moments, {"cancel": _told(cancel), "crash": _told(_crash)})
         injection.install()
         dispatch = open_dispatch(database, settings)
         conductor = Conductor(database, dispatch, REGISTRY, settings, slots=1, name="test", grace_s=5.0)
@@ -59,12 +60,24 @@ def main() -> None:
                 listener.wait(_LOOK_S)
         conductor.stop()
         thread.join()
-    json.dump({"left": as_dicts(injection.left), "looks": injection.looks}, sys.stdout)
+    _tell({"looks": injection.looks})
 
 
-def _crash(moment: Moment) -> None:
-    sys.stderr.write(f"{moment}\n")
-    sys.stderr.flush()
+def _told(act: Callable[[Moment], None]) -> Callable[[Moment], None]:
+    def told(moment: Moment) -> None:
+        _tell({"reached": str(moment)})
+        act(moment)
+
+    return told
+
+
+def _tell(document: dict[str, Any]) -> None:
+    assert sys.__stdout__ is not None, "it is a pipe"  # noqa: S101
+    sys.__stdout__.write(f"{json.dumps(document)}\n")
+    sys.__stdout__.flush()
+
+
+def _crash(_moment: Moment) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 

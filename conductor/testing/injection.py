@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,7 +29,7 @@ class Injection:
         """For all jobs that this process runs from now on. There is no way back: the process is for this only."""
         border.execute = self._around(border.execute, "begin", "end")
         border.revert = self._around(border.revert, "revert", "reverted")
-        run_module.CancelToken = self._new_token  # type: ignore[assignment, misc]
+        setattr(run_module, "CancelToken", self._new_token)  # noqa: B010 - it is no name that it gives out
 
     def _around(self, real: Callable[..., Any], before: At, after: At) -> Callable[..., Any]:
         def watched(task: Any, *given: Any) -> Any:
@@ -64,12 +65,14 @@ class WatchedToken(CancelToken):
     def __init__(self, look: Callable[[], None]) -> None:
         self._is_set = False
         self._look = look
+        self._own = threading.local()  # a look of the token's own is none: its lock is held then
         super().__init__()
 
     @property
-    def is_set(self) -> bool:  # type: ignore[override]
+    def is_set(self) -> bool:
         """Whether it is up."""
-        self._look()
+        if not getattr(self._own, "busy", False):
+            self._look()
         return self._is_set
 
     @is_set.setter
@@ -80,3 +83,12 @@ class WatchedToken(CancelToken):
         """Block until it is up."""
         self._look()
         return super().wait(timeout_s)
+
+    def subscribe(self, call: Callable[[], None]) -> int:
+        """Have `call` called once, when it goes up."""
+        self._look()
+        self._own.busy = True
+        try:
+            return super().subscribe(call)
+        finally:
+            self._own.busy = False

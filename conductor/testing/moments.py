@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 At = int | Literal["begin", "end", "revert", "reverted"]
-"""`begin`: before a task's `execute`. `end`: after it, before its result is stored. A number: when the task looks for
-that time whether it is to stop, which it does in `checkpoint`, `sleep`, `track`, `update_progress` and `run`.
+"""`begin`: before a task's `execute`. `end`: after it, before its result is stored. A number: when the task looks
+for that time whether it is to stop, which it does in `checkpoint`, `sleep`, `track`, `update_progress`, `run`.
 `revert`: before its `revert`. `reverted`: after it, before that is stored: after a crash it runs once more."""
 
 Act = Literal["cancel", "crash"]

@@ -32,9 +32,9 @@ def download(
 ) -> linear_flow.Flow:
     """Fetch a file by HTTP, check it, and unpack it.
 
-    A transfer that breaks off goes on where it was, if the server can tell that the file is still the same; also on
-    another conductor. A file that stands at `target` is kept beside it as `….previous`, and has its name back after
-    a cancel or a failure. An archive is unpacked into a hidden folder, which takes its name at the end: nothing in it
-    leads out of it, and devices are refused. After a cancel or a failure nothing of it is left.
+    A transfer that breaks off goes on where it was, if the server can tell that the file is still the same; also
+    on another conductor. A file that stands at `target` is kept beside it as `….previous`, and has its name back
+    after a cancel or a failure. An archive is unpacked into a hidden folder, which takes its name at the end:
+    nothing in it leads out of it, and devices are refused. After a cancel or a failure nothing of it is left.
     """
     return linear_flow.Flow("download").add(Fetch(), Verify(), Unpack(), Publish())

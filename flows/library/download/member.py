@@ -65,7 +65,7 @@ def _of_tar(archive: tarfile.TarFile) -> Iterator[Member]:
                 executable=bool(info.mode & stat.S_IXUSR),
                 open=lambda info=info: archive.extractfile(info),  # type: ignore[misc]
             )
-            archive.members.clear()  # it would remember every one
+            archive.members = []  # type: ignore[attr-defined]  # it would remember every one
     except (tarfile.TarError, EOFError, OSError) as error:
         raise Damaged(f"the archive is damaged: {error}") from error
 

@@ -90,7 +90,7 @@ class Unpack(CancelableTask):
                     yield chunk
 
             unpacking.unpack(archive, passing)
-        return unpacking.files, unpacking.bytes, stamp_of(work.unpacked)
+        return unpacking.files, unpacking.written, stamp_of(work.unpacked)
 
     def revert(self, target: Path, **_: Any) -> None:
         remove_tree(DownloadPlace(target, self.job).unpacked)

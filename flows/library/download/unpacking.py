@@ -29,7 +29,7 @@ class Unpacking:
     most_bytes: int
     most_files: int
     files: int = 0
-    bytes: int = 0
+    written: int = 0  # bytes
     _links: list[tuple[PurePosixPath, str]] = field(default_factory=list)
 
     def unpack(self, archive: IO[bytes], passing: Passing) -> None:
@@ -70,8 +70,8 @@ class Unpacking:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with content, os.fdopen(os.open(path, flags, 0o755 if member.executable else 0o644), "wb") as file:
             for chunk in passing(_chunks(content, member.name)):
-                self.bytes += len(chunk)
-                if self.bytes > self.most_bytes:
+                self.written += len(chunk)
+                if self.written > self.most_bytes:
                     raise TooLarge(f"what is in the archive is more than max_unpacked_bytes, {self.most_bytes:,}")
                 file.write(chunk)
 
