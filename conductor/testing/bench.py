@@ -98,47 +98,6 @@ class Bench(AbstractContextManager["Bench"]):
         [posted] = self._records.post([new], by=_BY)
         return self._run(posted.id, moments)
 
-    def retry(self, *moments: Moment) -> Ran:
-        """Retry it, and run it until it rests again. Raises `Refused` if its state does not allow it."""
-        return self._bench.retry(self.job.id, moments)
-
-
-class Bench(AbstractContextManager["Bench"]):
-    """One database, in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._settings = read_settings(
-            {}, home=str(folder), database_url=f"sqlite:///{folder / 'jobs.db'}", lease=_LEASE
-        )
-        self._database = open_database(self._settings.database_url)
-        self._records = open_records(self._database, self._settings)
-        self._flows: set[str] = set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._database.close()
-
-    def run(self, flow: str | Callable[..., Any], *moments: Moment, **arguments: Any) -> Ran:
-        """Post a job of a flow, by its name or its function, and run it until it rests. It is retried by nobody.
-
-        Raises `NoSuchFlow`, `InvalidArguments`, and `NotReached`.
-        """
-        spec = self._spec(flow)
-        new = NewJob(
-            spec.name,
-            spec.as_json(arguments),
-            timeout_s=spec.timeout_s,
-            on_failure=spec.on_failure,
-            masked=spec.secrets,
-        )
-        [posted] = self._records.post([new], by=_BY)
-        return self._run(posted.id, moments)
-
     def retry(self, job: str, moments: Sequence[Moment]) -> Ran:
         """Have it run once more."""
         self._records.retry(job, by=_BY)

@@ -1,7 +1,7 @@
 """The conductor of a test: a process that runs one job until it rests, or until it is killed.
 
-`python -m conductor.testing.child PLAN`, where PLAN is JSON: `{"job", "moments"}`. It prints each moment as it comes,
-and in the end how often each task has looked whether it is to stop: a JSON document a line.
+`python -m conductor.testing.child PLAN`, where PLAN is JSON: `{"job", "moments"}`. It prints each moment as it
+comes, and in the end how often each task has looked whether it is to stop: a JSON document a line.
 """
 
 from __future__ import annotations
