@@ -87,7 +87,7 @@ class Tool:
 def is_there(place: str) -> bool:
     if "/" not in place:
         return shutil.which(place) is not None
-    return any(Path("/").glob(place[1:]))
+    return any(Path("/").glob(str(Path(place).expanduser())[1:]))
 
 
 TOOLS = (
@@ -115,8 +115,23 @@ TOOLS = (
     Tool("Java", ("java",), apt="default-jre-headless", brew="openjdk"),
     Tool("Redis", ("redis-server",), apt="redis-server", brew="redis"),
     Tool("etcd", ("etcd",), apt="etcd-server", brew="etcd"),
+    Tool("curl", ("curl",), apt="curl", brew="curl"),
+    Tool("jq", ("jq",), apt="jq", brew="jq"),
+    Tool(
+        "Chromium",
+        (
+            "chromium",
+            "chromium-browser",
+            "google-chrome",
+            "/Applications/Chromium.app/Contents/MacOS/Chromium",
+            "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+            "~/.cache/ms-playwright/chromium-*/chrome-linux*/chrome",  # on Ubuntu, whose package is a snap
+        ),
+        apt="chromium",
+        brew="--cask chromium",
+    ),
 )
-BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name != "etcd")
+BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq", "Chromium"))
 
 
 class SetupError(Exception):
@@ -368,11 +383,14 @@ def apt_install(packages: list) -> None:
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run([*apt, "update"], "apt-get update", env=env)
-    run(
-        [*apt, "install", "-y", "--no-install-recommends", *packages],
-        "apt-get install {}".format(" ".join(packages)),
-        env=env,
-    )
+    # One that this release does not have (Ubuntu: Chromium) must not keep the others from being installed.
+    there = [package for package in packages if captured(["apt-cache", "show", package]).returncode == 0]
+    if there:
+        run(
+            [*apt, "install", "-y", "--no-install-recommends", *there],
+            "apt-get install {}".format(" ".join(there)),
+            env=env,
+        )
 
 
 @contextlib.contextmanager

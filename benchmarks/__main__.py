@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import cancels, growth, memory, posting, scaling, side_by_side, start_up
+from benchmarks import cancels, growth, memory, posting, scaling, serving, side_by_side, start_up
 from benchmarks.conditions import Conditions, conditions
 from benchmarks.figure import Figure, Reading, collected, short
 from benchmarks.lab import Lab
@@ -29,7 +29,7 @@ from benchmarks.systems import SYSTEMS, System
 from benchmarks.targets import Row, held, targets
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PARTS: Final = ("systems", "conductors", "post", "cancel", "memory", "commands", "growth")
+PARTS: Final = ("systems", "conductors", "post", "cancel", "memory", "http", "commands", "growth")
 _FAILED: Final = 1
 
 
@@ -97,12 +97,14 @@ def _why_not(system: System, sizes: Sizes) -> str:
 def _readings(part: str, lab: Lab, sizes: Sizes, systems: Sequence[System]) -> Iterator[Reading]:
     own = [system for system in systems if system.key in ("countermand-postgresql", "countermand-sqlite")]
     shared = [system for system in own if system.database == "postgresql"]
+    one_by_one = {"conductors": (scaling.measure, shared), "http": (serving.measure, own)}
     match part:
         case "systems":
             yield from side_by_side.measure(lab, sizes, systems)
-        case "conductors":
-            for system in shared:
-                yield from scaling.measure(lab, sizes, system)
+        case "conductors" | "http":
+            measure_one, systems = one_by_one[part]
+            for system in systems:
+                yield from measure_one(lab, sizes, system)
         case "post":
             yield from posting.measure(lab, sizes, own)
         case "cancel":

@@ -30,7 +30,7 @@ def conductor(url: str, flows: str, folder: Path, *options: str) -> Iterator[int
         process = subprocess.Popen(
             [sys.executable, "-m", "conductor", "run", "--grace=2s", "--log-level=warning", *options],
             cwd=ROOT,
-            env=_environment(url, flows, folder),
+            env=environment(url, flows, folder),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -57,7 +57,8 @@ def await_conductors(database: Database, number: int) -> None:
         time.sleep(_LOOK_S)
 
 
-def _environment(url: str, flows: str, folder: Path) -> dict[str, str]:
+def environment(url: str, flows: str, folder: Path) -> dict[str, str]:
+    """This process's, with settings for these and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     own = {"DATABASE_URL": url, "FLOWS": flows, "HOME": str(folder)}
     return kept | {PREFIX + name: value for name, value in own.items()}

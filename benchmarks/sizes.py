@@ -27,6 +27,10 @@ class Sizes:
     growth_jobs: int  # drained beside them
     growth_warm_up: int
     memory_jobs: int
+    streams: int  # open at once
+    requests_per_s: int
+    serving_warm_up_s: float
+    serving_s: float
     commands: int  # how often a command is started
 
     def jobs(self, system: System) -> int:
@@ -50,6 +54,10 @@ QUICK: Final = Sizes(
     growth_jobs=100,
     growth_warm_up=30,
     memory_jobs=500,
+    streams=200,
+    requests_per_s=50,
+    serving_warm_up_s=2.0,
+    serving_s=5.0,
     commands=3,
 )
 FULL: Final = Sizes(
@@ -68,5 +76,9 @@ FULL: Final = Sizes(
     growth_jobs=500,
     growth_warm_up=200,
     memory_jobs=10_000,
+    streams=200,
+    requests_per_s=50,
+    serving_warm_up_s=20.0,
+    serving_s=60.0,
     commands=10,
 )

@@ -82,7 +82,7 @@ def verdict(target: Target, value: float) -> Verdict:
 
 def targets(sizes: Sizes) -> list[Target]:
     """All of them; `sizes` stand in their names."""
-    return [*_AGAINST_OTHERS, *_SCALING, *_growth(sizes), *_LATENCY, *_MEMORY, *_commands(sizes)]
+    return [*_AGAINST_OTHERS, *_SCALING, *_growth(sizes), *_LATENCY, *_MEMORY, *_SERVING, *_commands(sizes)]
 
 
 def ratio(above: str, below: str) -> Callable[[Figures], Value]:
@@ -148,6 +148,24 @@ _LATENCY: Final = (
 _MEMORY: Final = (
     Target("memory of an idle conductor", "MB", median("memory:idle"), 90, at_most=True),
     Target("memory with 8 busy slots", "MB", median("memory:busy"), 120, at_most=True),
+)
+
+_SERVING: Final = tuple(
+    target
+    for key, database in ((_PG, "PostgreSQL"), (_LITE, "SQLite"))
+    for target in (
+        Target(
+            f"a request beside 200 streams, p99, {database}", "ms", share(f"http:{key}", 0.99), 250, at_most=True
+        ),
+        Target(
+            f"memory added by streams and requests, {database}",
+            "MB",
+            median(f"http:growth:{key}"),
+            5,
+            at_most=True,
+        ),
+        Target(f"SIGTERM to the end of the server, {database}", "s", median(f"http:stop:{key}"), 1, at_most=True),
+    )
 )
 
 

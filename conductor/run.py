@@ -306,6 +306,8 @@ class JobRun:
         return RunContext(
             token=self.token,
             job=self.claim.job,
+            flow=self.claim.flow,
+            attempt=self.claim.attempt,
             report=self._report,
             swallowed=self._swallowed,
             in_flight=engine.in_flight,

@@ -14,8 +14,9 @@ from typing import Any, Final
 from taskflow.conductors import base
 
 from conductor.herald import Herald
-from conductor.job_log import JobLogHandler
+from conductor.job_log import JobLogHandler, about
 from conductor.lease_guard import LeaseGuard, give_up
+from conductor.meter import Meter, Vitals
 from conductor.outcome import Ending
 from conductor.pace import Pace
 from conductor.retention import Retention
@@ -31,6 +32,7 @@ from jobboard.dispatch.base import Dispatch
 from jobboard.errors import Fenced, MalformedRecord, Unreachable
 from jobboard.owner import Owner, new_owner
 from jobboard.settings import Settings
+from jobboard.states import ENDED
 
 LOG = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Conductor(base.Conductor):
         slots: int = 4,
         name: str | None = None,
         grace_s: float = 30.0,
+        meter: Meter | None = None,
     ) -> None:
         owner = new_owner(name)
         super().__init__(owner.name, dispatch.board)
@@ -62,6 +65,7 @@ class Conductor(base.Conductor):
         self._slots = slots
         self._grace_s = grace_s
         self._settings = settings
+        self._meter = meter
         self._names = [spec.name for spec in registry]
         self._runs: set[JobRun] = set()  # changed only under the lock
         self._pace = Pace(slots)  # changed only under the lock
@@ -135,12 +139,25 @@ class Conductor(base.Conductor):
         """Whether it runs."""
         return not self._stopped.is_set()
 
+    def vitals(self) -> Vitals:
+        """How it is now."""
+        runs = self._running()
+        return Vitals(
+            name=self._owner.name,
+            slots=self._slots,
+            busy=min(len(runs), self._slots),  # short jobs are claimed ahead
+            heartbeat_age_s=self._registration.age_s,
+            not_responding=sum(task.not_responding is not None for run in runs for task in run.journal.tasks),
+        )
+
     @property
     def _owner(self) -> Owner:
         """As whom it claims."""
         return self._registration.owner
 
     def _dispatch_job(self, job: Claim) -> futures.Future[Any]:
+        if self._meter is not None:
+            self._meter.claimed(job)
         run = JobRun(job, self._registry.get(job.flow), self._tools)
         with self._runs_lock:
             self._runs.add(run)
@@ -226,6 +243,13 @@ class Conductor(base.Conductor):
             self._wake.set()
 
     def _run_job(self, run: JobRun) -> Ending:
+        with about(run.claim):
+            ending = self._run_on(run)
+            if self._meter is not None and ending is not Ending.LOST and (state := run.journal.state) in ENDED:
+                self._meter.ended(run.claim, state)
+        return ending
+
+    def _run_on(self, run: JobRun) -> Ending:
         ending, began_s = Ending.LOST, time.monotonic()
         try:
             ending = run.run()
@@ -258,7 +282,9 @@ class Conductor(base.Conductor):
 
     def _let_stranded_go(self) -> None:
         for _ in range(self._stranded.qsize()):
-            self._let_go(self._stranded.get())
+            run = self._stranded.get()
+            with about(run.claim):
+                self._let_go(run)
 
     def _running(self) -> list[JobRun]:
         with self._runs_lock:
@@ -278,7 +304,10 @@ class Conductor(base.Conductor):
             run.suspend()
         if not self._drained(max(0.0, self._grace_s - _LAST_S)):
             for run in self._running():
-                LOG.warning("job %s: not between two tasks within the grace time: given up here", run.claim.job)
+                with about(run.claim):
+                    LOG.warning(
+                        "job %s: not between two tasks within the grace time: given up here", run.claim.job
+                    )
                 run.abandon(CancelKind.SHUTDOWN, "the conductor shuts down")
             self._drained(min(_LAST_S, self._grace_s))
 

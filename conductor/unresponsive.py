@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from conductor.job_log import about
 from conductor.run import JobRun
 from flows.cancel_token import CancelKind
 from flows.stack import Stack
@@ -50,4 +51,5 @@ class Unresponsive:
         since = self._database.now() - timedelta(seconds=waited_s)
         said = f"not responding {waited_s:.1f} s after {what}: at {stack.where}"
         if run.journal.mark_not_responding(task, since, stack.text, said):
-            LOG.warning("job %s: task %s: %s", run.claim.job, task, said)
+            with about(run.claim, task):
+                LOG.warning("job %s: task %s: %s", run.claim.job, task, said)

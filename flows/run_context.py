@@ -34,6 +34,8 @@ class RunContext:
     swallowed: Callable[[str], None] | None = None  # told of a task that went on though it was interrupted
     in_flight: frozenset[str] = frozenset()  # tasks that a conductor before this one had begun
     job: str = ""  # its id, the same over all attempts and conductors; "" in a plain TaskFlow engine
+    flow: str = ""  # the name it is registered by
+    attempt: int = 0
     sealed: bool = False  # a Seal ends the flow, so a task that finished in time may keep its result
     max_result_bytes: int = MAX_RESULT_BYTES
     max_depth: int = MAX_DEPTH  # of lists and objects in a result

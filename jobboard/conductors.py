@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -25,6 +26,12 @@ class Registration:
     slots: int
     flows: Sequence[str]
     lease_s: float
+    _beat_at_s: float | None = field(default=None, init=False)  # on the monotonic clock
+
+    @property
+    def age_s(self) -> float | None:
+        """Since the row was written last; None if it never was."""
+        return None if self._beat_at_s is None else time.monotonic() - self._beat_at_s
 
     def enter(self, owner: Owner | None = None) -> None:
         """Write the row, also over an earlier one.
@@ -49,10 +56,14 @@ class Registration:
                     expires_at=self.database.server_after(self.lease_s),
                 )
             )
+        self._beat_at_s = time.monotonic()
 
     def beat(self) -> bool:
         """Say that the conductor lives. False if the row is gone."""
-        return self.database.commit(Script((self._beat, {"beating": self.owner.id})), again=True)
+        there = self.database.commit(Script((self._beat, {"beating": self.owner.id})), again=True)
+        if there:
+            self._beat_at_s = time.monotonic()
+        return there
 
     @functools.cached_property
     def _beat(self) -> Prepared:

@@ -4,6 +4,7 @@ JobboardError
 ├── SettingError          a setting or address has no usable value
 ├── NoSuchJob             no record has this id
 ├── AmbiguousJob          a prefix fits several records
+├── NoSuchToken           no access token has this id
 ├── Refused               the job's state does not allow it
 │   ├── KeyInUse          the key belongs to a job of another flow or other arguments
 │   └── MalformedRecord   what is stored of the job makes no sense
@@ -27,8 +28,8 @@ class SettingError(JobboardError):
 class NoSuchJob(JobboardError):
     """No record has this id."""
 
-    def __init__(self, job: str) -> None:
-        super().__init__(f"no such job: {job} (`poster list` shows the newest)")
+    def __init__(self, job: str, why: str = "`poster list` shows the newest") -> None:
+        super().__init__(f"no such job: {job} ({why})")
         self.job = job
 
 
@@ -38,6 +39,14 @@ class AmbiguousJob(JobboardError):
     def __init__(self, prefix: str, jobs: list[str]) -> None:
         super().__init__(f"{prefix} fits several jobs: {', '.join(jobs)}: give more of the id")
         self.jobs = jobs
+
+
+class NoSuchToken(JobboardError):
+    """No access token has this id."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(f"no such token: {token} (`poster token list` shows all)")
+        self.token = token
 
 
 class Refused(JobboardError):

@@ -17,6 +17,9 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+SKEW: Final = timedelta(hours=1)
+"""Between a poster's clock and the database's, at most."""
+
 _lock = threading.Lock()
 _last = 0
 

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from jobboard.batches import batches
 from jobboard.database import Database
 from jobboard.faults import CLAIMABLE, faults_of, said_of
 from jobboard.merged import each_alone, is_one
-from jobboard.records import newest
+from jobboard.record_reader import newest
 from jobboard.schema import Row, attempts, conductors, jobs, postings
 from jobboard.states import AT_REST
 
@@ -58,7 +59,7 @@ def _records(connection: sa.Connection, live: Sequence[str], at_rest: Sequence[s
 def _unclaimable(connection: sa.Connection, states: Iterable[str]) -> Iterator[Row]:
     claimable = sa.select(jobs.c.id, CLAIMABLE.label("claimable"))
     ids = [row.id for row in _each(connection, claimable, states) if not row.claimable]
-    for batch in (ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE)):
+    for batch in batches(ids):
         yield from connection.execute(sa.select(jobs).where(jobs.c.id.in_(batch))).mappings()
 
 

@@ -89,6 +89,14 @@ class Journal:
         with self._lock:
             return tuple(self._view)
 
+    @property
+    def state(self) -> State | None:
+        """The record's, as a transaction of this journal last found it or made it; None if that was none."""
+        try:
+            return State(self._state)
+        except ValueError:
+            return None
+
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """A transaction for the job; `Fenced`, and nothing is written, if the claim has passed on."""
@@ -239,7 +247,7 @@ class Journal:
 
     def remove(self, connection: sa.Connection) -> None:
         """Remove the job with everything that is stored for it, and with what was to be."""
-        removal.remove(connection, [self.job])
+        removal.remove(connection, [self.job], self._database.now())
         self._removed = True
 
     @property

@@ -135,6 +135,18 @@ class HistoryLine:
 
 
 @dataclass(frozen=True)
+class Hour:
+    """How many jobs were posted in an hour, and how many ended in it."""
+
+    begins_at: datetime  # a full hour, UTC
+    posted: int
+    completed: int
+    failed: int
+    cancelled: int
+    revert_failed: int
+
+
+@dataclass(frozen=True)
 class ConductorRow:
     """A conductor as it last reported."""
 

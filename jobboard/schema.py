@@ -16,7 +16,7 @@ from sqlalchemy.engine import Dialect
 from jobboard.malformed import Malformed, shown
 from jobboard.states import AT_REST, ENDED, State
 
-VERSION: Final = "0005"
+VERSION: Final = "0006"
 """The newest migration. A test holds it against the folder `migrations/versions`."""
 
 VERSION_TABLE: Final = "countermand_version"
@@ -265,6 +265,31 @@ sessions = sa.Table(
     sa.Column("entity", sa.JSON(none_as_null=True)),
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Index("sessions_expires", "expires_at"),
+)
+
+deletions = sa.Table(
+    "deletions",
+    metadata,
+    sa.Column("job", sa.String(26), primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("by", sa.String(255), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("gone_at", UtcDateTime),
+    sa.Index("deletions_gone_at", "gone_at"),
+)
+"""Who asked for a job to be deleted, and when it went: all that is left of it. Purged as ended jobs are."""
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("role", sa.String(8), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),  # SHA-256 of its text, in hexadecimal digits
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(255), nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
 )
 
 Row = Mapping[Any, Any]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobboard.inspection import Finding
     from jobboard.models import Job, Task
     from jobboard.settings import Settings
-    from poster.client import Client
+    from poster.reader import Reader
 
 OK: Final = "ok"
 WARNING: Final = "warning"  # works, but not as one would wish
@@ -35,6 +35,11 @@ class Check:
     name: str
     status: str
     message: str
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong; it may be a warning."""
+        return self.status in (OK, WARNING)
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,10 @@ class Report:
     @property
     def ok(self) -> bool:
         """Nothing is wrong; there may be warnings."""
-        return all(check.status in (OK, WARNING) for check in self.checks)
+        return all(check.ok for check in self.checks)
 
 
-def examine(client: Client) -> Report:
+def examine(client: Reader) -> Report:
     """Look at everything, whatever else is wrong."""
     checks = [_guarded("flows", lambda: _flows(client)), _guarded("database", lambda: _database(client.database))]
     findings: list[Finding] = []
@@ -74,6 +79,12 @@ def examine(client: Client) -> Report:
             _guarded("malformed", lambda: _malformed(client, findings)),
         ]
     return Report(tuple(_settings(client.settings)), tuple(checks), _versions(), tuple(findings))
+
+
+def readiness(client: Reader) -> list[Check]:
+    """Whether the servers that every request needs answer."""
+    database = _guarded("database", lambda: _database(client.database))
+    return [database, _guarded("jobboard", lambda: _board(client, []))] if database.ok else [database]
 
 
 def shown(value: Any) -> str:
@@ -101,7 +112,7 @@ def _settings(settings: Settings) -> Iterator[SettingLine]:
         yield SettingLine(name, shown(getattr(settings, name)), origin)
 
 
-def _flows(client: Client) -> tuple[str, str]:
+def _flows(client: Reader) -> tuple[str, str]:
     names = [spec.name for spec in client.flows()]
     return (OK, f"{len(names)} loaded: {', '.join(names)}") if names else (WARNING, "none: set COUNTERMAND_FLOWS")
 
@@ -127,7 +138,7 @@ def _schema(database: Database) -> tuple[str, str]:
     return OK, f"version {stored} of {VERSION}, and TaskFlow's tables are there"
 
 
-def _board(client: Client, findings: list[Finding]) -> tuple[str, str]:
+def _board(client: Reader, findings: list[Finding]) -> tuple[str, str]:
     if client.settings.board_kind == "sql":
         return OK, "sql, in the same database"
     from jobboard.dispatch.base import reached
@@ -160,7 +171,7 @@ def _strange(postings: Iterable[Any], malformed: Mapping[str, str]) -> Iterator[
 _NOT_OURS: Final = "remove it from the board, or give its program a board of its own"
 
 
-def _malformed(client: Client, findings: list[Finding]) -> tuple[str, str]:
+def _malformed(client: Reader, findings: list[Finding]) -> tuple[str, str]:
     from jobboard.dispatch.opening import BOARD
     from jobboard.inspection import inspect
 
@@ -170,7 +181,7 @@ def _malformed(client: Client, findings: list[Finding]) -> tuple[str, str]:
     return WARNING, f"{len(findings)} thing(s) are set aside, see below"
 
 
-def _conductors(client: Client) -> tuple[str, str]:
+def _conductors(client: Reader) -> tuple[str, str]:
     alive = [row for row in client.conductors() if row.alive]
     if not alive:
         return WARNING, "none is alive: start one with `conductor run`"
@@ -178,7 +189,7 @@ def _conductors(client: Client) -> tuple[str, str]:
     return OK, f"{len(alive)} alive with {sum(row.slots for row in alive)} slots: {names}"
 
 
-def _tasks(client: Client) -> tuple[str, str]:
+def _tasks(client: Reader) -> tuple[str, str]:
     stuck = [_stuck(job, task) for job in _undoing(client) for task in job.tasks if task.not_responding]
     return (WARNING, "; ".join(stuck)) if stuck else (OK, "none goes on though its job is to stop")
 
@@ -188,7 +199,7 @@ def _stuck(job: Job, task: Task) -> str:
     return f"{said}: restart conductor {job.conductor}, the job is then only reverted"
 
 
-def _undoing(client: Client) -> Iterator[Job]:
+def _undoing(client: Reader) -> Iterator[Job]:
     last = None
     while page := client.list(states=UNDOING, before=last, limit=_PAGE):
         yield from page

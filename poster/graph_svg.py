@@ -5,12 +5,13 @@ States are told three times, by colour, by a sign and by a word; what has to do 
 
 from __future__ import annotations
 
-import html
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from poster.graph_layout import Layout, Route, Sizes, lay_out
+from poster.graph_edges import edges
+from poster.graph_layout import Layout, Sizes, lay_out
+from poster.svg_words import escaped, number
 
 if TYPE_CHECKING:
     from poster.graph import Graph, Node
@@ -22,9 +23,8 @@ _LETTER: Final = 7.9  # pixels of a letter of a name, a little more than most fo
 _SMALL_LETTER: Final = 6.9
 _LONGEST: Final = 34  # letters of a name; the whole stands in the box's title
 _LEAST_WIDTH: Final = 116.0
-_ARROW: Final = 7.0
 
-_PATHS: Final[Mapping[str, str]] = {
+SIGNS: Final[Mapping[str, str]] = {
     "pending": "M-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0",
     "running": "M-3.5-5.5L5.5 0L-3.5 5.5Z",
     "success": "M-5.5 .5L-1.5 4.5L5.5-4.5",
@@ -64,21 +64,21 @@ _DARK: Final[Mapping[str, tuple[str, str]]] = {
 def svg_of(graph: Graph) -> str:
     """The picture. Its first element names it, its second tells it in words."""
     layout = lay_out(graph, _sizes(graph))
-    heading = max(_letters(graph.name) * _HEADING_LETTER, _letters(_subtitle(graph)) * _SMALL_LETTER)
+    heading = max(letters(graph.name) * _HEADING_LETTER, letters(_subtitle(graph)) * _SMALL_LETTER)
     width = max(layout.width, heading) + 2 * _MARGIN
     height = _HEAD + layout.height + 2 * _MARGIN
     across = (width - layout.width) / 2
     return "\n".join(
         [
             _opening(width, height),
-            f'<title id="graph-title">{_text(_named(graph))}</title>',
-            f'<desc id="graph-desc">{_text(_told(graph))}</desc>',
+            f'<title id="graph-title">{escaped(_named(graph))}</title>',
+            f'<desc id="graph-desc">{escaped(_told(graph))}</desc>',
             f"<style>{_style()}</style>",
-            f'<rect class="ground" width="{_n(width)}" height="{_n(height)}" rx="12"/>',
+            f'<rect class="ground" width="{number(width)}" height="{number(height)}" rx="12"/>',
             _line("heading", _MARGIN, 34, graph.name),
             _line("small", _MARGIN, 54, _subtitle(graph)),
-            f'<g transform="translate({_n(across)} {_n(_HEAD + _MARGIN)})">',
-            *_edges(layout),
+            f'<g transform="translate({number(across)} {number(_HEAD + _MARGIN)})">',
+            *edges(layout),
             *(_box(node, layout) for node in graph.nodes),
             "</g>",
             "</svg>",
@@ -89,12 +89,12 @@ def svg_of(graph: Graph) -> str:
 
 def _opening(width: float, height: float) -> str:
     named = 'class="countermand-graph" role="img" aria-labelledby="graph-title graph-desc"'
-    size = f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}"'
+    size = f'width="{number(width)}" height="{number(height)}" viewBox="0 0 {number(width)} {number(height)}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {named} {size}>'
 
 
 def _line(kind: str, x: float, y: float, text: str, anchor: str = "start") -> str:
-    return f'<text class="{kind}" text-anchor="{anchor}" x="{_n(x)}" y="{_n(y)}">{_text(text)}</text>'
+    return f'<text class="{kind}" text-anchor="{anchor}" x="{number(x)}" y="{number(y)}">{escaped(text)}</text>'
 
 
 # Words
@@ -142,8 +142,8 @@ def _second_line(node: Node) -> str:
 def _sizes(graph: Graph) -> Sizes:
     """One size for all boxes: that of the longest words."""
     signs = 30.0 if any(map(_sign, graph.nodes)) else 0.0
-    names = (_letters(_short(node.name)) * _LETTER for node in graph.nodes)
-    seconds = (_letters(_second_line(node)) * _SMALL_LETTER for node in graph.nodes)
+    names = (letters(short(node.name)) * _LETTER for node in graph.nodes)
+    seconds = (letters(_second_line(node)) * _SMALL_LETTER for node in graph.nodes)
     width = max(_LEAST_WIDTH, *names, *seconds, 0.0) + signs + 28
     height = 52.0 if any(map(_second_line, graph.nodes)) else 38.0
     return Sizes(width, height, gap_across=28, gap_down=46, bend_width=10)
@@ -156,9 +156,9 @@ def _box(node: Node, layout: Layout) -> str:
     facts = _second_line(node)
     return "\n".join(
         [
-            f'<g class="node {_look(node)}" transform="translate({_n(left)} {_n(top)})">',
-            f"<title>{_text(node.name + (f': {facts}' if facts else ''))}</title>",
-            f'<rect width="{_n(sizes.box_width)}" height="{_n(sizes.box_height)}" rx="{_n(radius)}"/>',
+            f'<g class="node {_look(node)}" transform="translate({number(left)} {number(top)})">',
+            f"<title>{escaped(node.name + (f': {facts}' if facts else ''))}</title>",
+            f'<rect width="{number(sizes.box_width)}" height="{number(sizes.box_height)}" rx="{number(radius)}"/>',
             *_inside(node, facts, sizes),
             "</g>",
         ]
@@ -170,8 +170,8 @@ def _inside(node: Node, facts: str, sizes: Sizes) -> Iterator[str]:
     sign = _sign(node)
     at, anchor = (42.0, "start") if sign else (sizes.box_width / 2, "middle")
     if sign:
-        yield f'<path class="sign" transform="translate(23 {_n(middle)})" d="{_PATHS[sign]}"/>'
-    yield _line("name", at, middle + (-4 if facts else 5), _short(node.name), anchor)
+        yield f'<path class="sign" transform="translate(23 {number(middle)})" d="{SIGNS[sign]}"/>'
+    yield _line("name", at, middle + (-4 if facts else 5), short(node.name), anchor)
     if facts:
         yield _line("small", at, middle + 15, facts, anchor)
     if node.progress is not None:
@@ -181,7 +181,8 @@ def _inside(node: Node, facts: str, sizes: Sizes) -> Iterator[str]:
 def _bar(progress: float, sizes: Sizes) -> str:
     """How far a task is, along the lower border."""
     length = (sizes.box_width - 24) * min(1.0, max(0.0, progress))
-    return f'<rect class="bar" x="12" y="{_n(sizes.box_height - 5)}" width="{_n(length)}" height="2.5" rx="1.2"/>'
+    at = f'x="12" y="{number(sizes.box_height - 5)}"'
+    return f'<rect class="bar" {at} width="{number(length)}" height="2.5" rx="1.2"/>'
 
 
 def _look(node: Node) -> str:
@@ -190,37 +191,7 @@ def _look(node: Node) -> str:
 
 
 def _sign(node: Node) -> str | None:
-    return _look(node) if _look(node) in _PATHS else None
-
-
-# Edges
-
-
-def _edges(layout: Layout) -> Iterator[str]:
-    for route in layout.routes:
-        yield f'<path class="edge" d="{_way(route, layout)}"/>'
-        yield f'<path class="head" d="{_head(route, layout)}"/>'
-
-
-def _way(route: Route, layout: Layout) -> str:
-    """Curves from layer to layer; straight where it passes one."""
-    layer, height = route.first_layer, layout.sizes.box_height
-    x = route.columns[0]
-    parts = [f"M{_n(x)} {_n(layout.top(layer) + height)}"]
-    for number, to in enumerate(route.columns[1:], start=1):
-        last = number == len(route.columns) - 1
-        begin, end = layout.top(layer) + height, layout.top(layer + 1) - (_ARROW if last else 0)
-        half = (begin + end) / 2
-        parts.append(f"C{_n(x)} {_n(half)} {_n(to)} {_n(half)} {_n(to)} {_n(end)}")
-        if not last:
-            parts.append(f"V{_n(end + height)}")
-        x, layer = to, layer + 1
-    return "".join(parts)
-
-
-def _head(route: Route, layout: Layout) -> str:
-    x, y = route.columns[-1], layout.top(route.first_layer + len(route.columns) - 1) - 1
-    return f"M{_n(x - 4.5)} {_n(y - _ARROW - 1)}L{_n(x)} {_n(y)}L{_n(x + 4.5)} {_n(y - _ARROW - 1)}Z"
+    return _look(node) if _look(node) in SIGNS else None
 
 
 # Looks
@@ -270,23 +241,14 @@ def _scoped(rules: Iterable[str]) -> Iterator[str]:
                 yield ",".join(f".countermand-graph {part}" for part in selectors.split(",")) + f"{{{values}}}"
 
 
-# Letters and numbers
+# Letters
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name that is not endless."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _letters(text: str) -> int:
+def letters(text: str) -> int:
     """How wide a text is, in letters."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
-def _text(text: str) -> str:
-    """Text for XML, in which some characters cannot even be written as references."""
-    return html.escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
-
-
-def _n(number: float) -> str:
-    """A number, short."""
-    return f"{number:.1f}".removesuffix(".0")

@@ -1,23 +1,243 @@
 """What the poster gives out as JSON: jobs, lines of history, conductors, flows, graphs. Pure.
 
-Fields stand in the order of the documentation. Times are ISO 8601 in UTC, with microseconds and `Z`.
+Fields stand in the order of the documentation. Times are ISO 8601 in UTC, with microseconds and `Z`. The types say
+it to programs, too: the command line and the HTTP API give out the same.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, overload
+
+from typing_extensions import TypedDict  # as pydantic wants it where Python is older than 3.12
 
 if TYPE_CHECKING:
     from flows.registry import FlowSpec
-    from jobboard.models import Cancel, ConductorRow, HistoryLine, Job, Task, TaskError
+    from jobboard.errors import JobboardError
+    from jobboard.models import Cancel, ConductorRow, HistoryLine, Hour, Job, Task, TaskError
+    from jobboard.tokens import Token
+    from poster.cancel_plan import CancelPlan
     from poster.doctor import Report
     from poster.graph import Graph, Node
     from poster.stats import Stats
 
-Document = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
+class ErrorDocument(TypedDict):
+    """What went wrong."""
+
+    task: str | None
+    type: str
+    message: str
+
+
+class NotRespondingDocument(TypedDict):
+    """A task goes on though its job is to stop."""
+
+    since: str
+    stack: str
+
+
+class TaskDocument(TypedDict):
+    """One step of the current attempt."""
+
+    name: str
+    state: str
+    progress: float
+    detail: JsonObject | None
+    started_at: str | None
+    finished_at: str | None
+    error: ErrorDocument | None
+    not_responding: NotRequired[NotRespondingDocument]
+
+
+class CancelDocument(TypedDict):
+    """The receipt of the current attempt's cancel."""
+
+    requested_at: str
+    by: str
+    reason: str | None
+    delivered_at: str | None
+    stopped_at: str | None
+    reverted: int
+    total: int
+
+
+class JobDocument(TypedDict):
+    """A job as read at one moment.
+
+    Only where it is so: `kept`, it keeps the results of its tasks, and a retry goes on at the failed one;
+    `deleting`, it is removed once its effects are reverted.
+    """
+
+    id: str
+    flow: str
+    arguments: JsonObject
+    state: str
+    progress: float
+    attempt: int
+    priority: str
+    reason: str | None
+    error: ErrorDocument | None
+    key: str | None
+    posted_at: str
+    due_at: str
+    started_at: str | None
+    finished_at: str | None
+    conductor: str | None
+    cancel: CancelDocument | None
+    results: JsonObject | None
+    tasks: list[TaskDocument]
+    kept: NotRequired[bool]
+    deleting: NotRequired[bool]
+
+
+class HistoryDocument(TypedDict):
+    """One thing that happened to a job."""
+
+    seq: int
+    at: str
+    attempt: int
+    kind: str
+    task: str | None
+    state: str | None
+    by: str | None
+    message: str | None
+    data: JsonObject | None
+
+
+class LogDocument(TypedDict):
+    """A line that a task or its conductor logged."""
+
+    seq: int
+    at: str
+    attempt: int
+    level: str | None
+    task: str | None
+    message: str | None
+    data: JsonObject | None
+
+
+class ConductorDocument(TypedDict):
+    """A conductor as it last reported."""
+
+    name: str
+    alive: bool
+    host: str
+    pid: int
+    owner: str
+    slots: int
+    jobs: list[str]
+    flows: list[str]
+    started_at: str
+    seen_at: str
+
+
+class FlowDocument(TypedDict):
+    """A flow. `parameters` is the JSON schema of its arguments; null for a limit means: as the settings say."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+    secrets: list[str]
+    timeout: float | None
+    max_retries: int | None
+    retry_interval: float | None
+    max_running: int | None
+    engine: str
+    on_failure: str
+
+
+class NodeDocument(TypedDict):
+    """A task or a retry controller. Only one whose state is known has a state."""
+
+    name: str
+    kind: Literal["task", "retry"]
+    state: NotRequired[str]
+    irreversible: bool
+
+
+class GraphDocument(TypedDict):
+    """The graph of a flow or job. An edge leads from a node to one that begins when the first has ended."""
+
+    name: str
+    nodes: list[NodeDocument]
+    edges: list[list[str]]
+
+
+class BusyDocument(TypedDict):
+    """Conductors that live, their slots, and how many of these are taken."""
+
+    alive: int
+    slots: int
+    busy: int
+
+
+class StatsDocument(TypedDict):
+    """Numbers over all jobs and conductors."""
+
+    total: int
+    states: dict[str, int]
+    flows: dict[str, dict[str, int]]
+    oldest_waiting_since: str | None
+    oldest_waiting_s: float | None
+    conductors: BusyDocument
+
+
+HourDocument = TypedDict(  # `from` is no name to Python
+    "HourDocument",
+    {
+        "from": str,
+        "completed": int,
+        "failed": int,
+        "cancelled": int,
+        "revert_failed": int,
+        "posted": int,
+    },
+)
+"""How many jobs ended in the hour that begins then, and how many were posted in it."""
+
+
+class PlanDocument(TypedDict):
+    """What a cancel now would do: tasks, in the order of their reverts. Not `ok`: it would be refused."""
+
+    id: str
+    ok: bool
+    state: str | None
+    error: str | None
+    reverted: list[str]
+    irreversible: list[str]
+    not_started: list[str]
+
+
+class AnswerDocument(TypedDict):
+    """What became of a request about one of many jobs."""
+
+    id: str
+    ok: bool
+    state: str | None
+    error: str | None
+
+
+class TokenDocument(TypedDict):
+    """An access token, without its secret, which nobody knows any more."""
+
+    id: str
+    name: str
+    role: str
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+@overload
+def moment(value: datetime) -> str: ...
+@overload
+def moment(value: None) -> None: ...
+@overload
+def moment(value: datetime | None) -> str | None: ...
 def moment(value: datetime | None) -> str | None:
     """A moment in the one form that we write."""
     if value is None:
@@ -25,9 +245,9 @@ def moment(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def job_document(job: Job) -> Document:
+def job_document(job: Job) -> JobDocument:
     """A job."""
-    return {
+    document: JobDocument = {
         "id": job.id,
         "flow": job.flow,
         "arguments": job.arguments,
@@ -45,11 +265,16 @@ def job_document(job: Job) -> Document:
         "conductor": job.conductor,
         "cancel": _cancel(job.cancel),
         "results": job.results,
-        "tasks": [_task(task) for task in job.tasks],
+        "tasks": [task_document(task) for task in job.tasks],
     }
+    if job.kept:
+        document["kept"] = True
+    if job.deleting:
+        document["deleting"] = True
+    return document
 
 
-def history_document(line: HistoryLine) -> Document:
+def history_document(line: HistoryLine) -> HistoryDocument:
     """A line of a job's history."""
     return {
         "seq": line.seq,
@@ -64,7 +289,7 @@ def history_document(line: HistoryLine) -> Document:
     }
 
 
-def log_document(line: HistoryLine) -> Document:
+def log_document(line: HistoryLine) -> LogDocument:
     """A line that a task or its conductor logged."""
     return {
         "seq": line.seq,
@@ -77,7 +302,7 @@ def log_document(line: HistoryLine) -> Document:
     }
 
 
-def conductor_document(row: ConductorRow) -> Document:
+def conductor_document(row: ConductorRow) -> ConductorDocument:
     """A conductor as it last reported."""
     return {
         "name": row.name,
@@ -93,7 +318,7 @@ def conductor_document(row: ConductorRow) -> Document:
     }
 
 
-def flow_document(spec: FlowSpec) -> Document:
+def flow_document(spec: FlowSpec) -> FlowDocument:
     """A flow. `parameters` is the JSON schema of its arguments; null for a limit means: as the settings say."""
     return {
         "name": spec.name,
@@ -109,7 +334,7 @@ def flow_document(spec: FlowSpec) -> Document:
     }
 
 
-def graph_document(graph: Graph) -> Document:
+def graph_document(graph: Graph) -> GraphDocument:
     """The graph of a flow or job. Only nodes whose state is known have one."""
     return {
         "name": graph.name,
@@ -118,7 +343,7 @@ def graph_document(graph: Graph) -> Document:
     }
 
 
-def stats_document(stats: Stats) -> Document:
+def stats_document(stats: Stats) -> StatsDocument:
     """Numbers over all jobs and conductors."""
     return {
         "total": stats.total,
@@ -130,7 +355,54 @@ def stats_document(stats: Stats) -> Document:
     }
 
 
-def report_document(report: Report) -> Document:
+def hour_document(hour: Hour) -> HourDocument:
+    """An hour of the last day."""
+    return {
+        "from": moment(hour.begins_at),
+        "completed": hour.completed,
+        "failed": hour.failed,
+        "cancelled": hour.cancelled,
+        "revert_failed": hour.revert_failed,
+        "posted": hour.posted,
+    }
+
+
+def plan_document(job: str, plan: CancelPlan | JobboardError) -> PlanDocument:
+    """What a cancel would do, or why it would be refused."""
+    if isinstance(plan, Exception):
+        return {**answer_document(job, plan), "reverted": [], "irreversible": [], "not_started": []}
+    return {
+        "id": job,
+        "ok": True,
+        "state": str(plan.state),
+        "error": None,
+        "reverted": list(plan.reverted),
+        "irreversible": list(plan.irreversible),
+        "not_started": list(plan.not_started),
+    }
+
+
+def answer_document(job: str, answer: Job | JobboardError) -> AnswerDocument:
+    """What became of one of many requests."""
+    if isinstance(answer, Exception):
+        return {"id": job, "ok": False, "state": getattr(answer, "state", None), "error": str(answer)}
+    return {"id": job, "ok": True, "state": str(answer.state), "error": None}
+
+
+def token_document(token: Token) -> TokenDocument:
+    """An access token, without its secret, which nobody knows any more."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": str(token.role),
+        "created_at": moment(token.created_at),
+        "created_by": token.created_by,
+        "expires_at": moment(token.expires_at),
+        "revoked_at": moment(token.revoked_at),
+    }
+
+
+def report_document(report: Report) -> JsonObject:
     """What `doctor` found."""
     return {
         "ok": report.ok,
@@ -143,37 +415,41 @@ def report_document(report: Report) -> Document:
     }
 
 
-def _task(task: Task) -> Document:
-    document = {
+def task_document(task: Task) -> TaskDocument:
+    """A step of a job."""
+    document: TaskDocument = {
         "name": task.name,
         "state": task.state,
         "progress": task.progress,
         "detail": task.detail,
-        "started_at": _again(task.started_at),
-        "finished_at": _again(task.finished_at),
+        "started_at": _again(task.started_at) if task.started_at else None,
+        "finished_at": _again(task.finished_at) if task.finished_at else None,
         "error": _error(task.error),
     }
-    if task.not_responding is None:
-        return document
-    return document | {
-        "not_responding": {"since": _again(task.not_responding.since), "stack": task.not_responding.stack}
-    }
+    if task.not_responding is not None:
+        since, stack = _again(task.not_responding.since), task.not_responding.stack
+        document["not_responding"] = {"since": since, "stack": stack}
+    return document
 
 
-def _node(node: Node) -> Document:
-    state = {} if node.state is None else {"state": node.state}
-    return {"name": node.name, "kind": node.kind, **state, "irreversible": node.irreversible}
+def _node(node: Node) -> NodeDocument:
+    if node.state is None:
+        return {"name": node.name, "kind": node.kind, "irreversible": node.irreversible}
+    return {"name": node.name, "kind": node.kind, "state": node.state, "irreversible": node.irreversible}
 
 
-def _again(text: str | None) -> str | None:
-    return moment(datetime.fromisoformat(text)) if text else None
+def _again(text: str) -> str:
+    """A stored moment. As it is nearly always written, it need not be read: of those are most of a list's."""
+    if len(text) == len("2025-01-31T12:00:00.000000+00:00") and text.endswith("+00:00"):
+        return f"{text[:-6]}Z"
+    return moment(datetime.fromisoformat(text))
 
 
-def _error(error: TaskError | None) -> Document | None:
+def _error(error: TaskError | None) -> ErrorDocument | None:
     return {"task": error.task, "type": error.type, "message": error.message} if error else None
 
 
-def _cancel(cancel: Cancel | None) -> Document | None:
+def _cancel(cancel: Cancel | None) -> CancelDocument | None:
     if cancel is None:
         return None
     return {

@@ -21,6 +21,7 @@ class Stats:
     conductors: int  # those alive
     slots: int  # theirs
     busy: int  # jobs that they hold
+    heartbeat_age_s: Mapping[str, float]  # by their names: since when they have not been heard of
 
     @property
     def total(self) -> int:
@@ -44,4 +45,14 @@ def stats_of(
         conductors=len(alive),
         slots=sum(row.slots for row in alive),
         busy=sum(row.busy for row in alive),
+        heartbeat_age_s=_heartbeat_ages(alive, now),
     )
+
+
+def _heartbeat_ages(alive: Iterable[ConductorRow], now: datetime) -> dict[str, float]:
+    """Of several that have the same name it is the one that was not heard of for longest."""
+    ages: dict[str, float] = {}
+    for row in alive:
+        age_s = max(0.0, (now - row.seen_at).total_seconds())
+        ages[row.name] = max(age_s, ages.get(row.name, 0.0))
+    return ages

@@ -25,6 +25,7 @@ from taskflow.jobs import base
 from taskflow.jobs.backends.impl_zookeeper import ZookeeperJob, ZookeeperJobBoard
 from taskflow.utils import kazoo_utils, misc
 
+from jobboard.batches import batches
 from jobboard.boards.clock import GIVEN_UP
 from jobboard.boards.iteration import PostingIterator, place, why_no_posting
 from jobboard.boards.zookeeper_options import ZookeeperOptions, parse_zookeeper_url
@@ -192,9 +193,9 @@ class ZookeeperBoard(ZookeeperJobBoard):
         Raises `JobFailure`; some may be posted then, in the order given.
         """
         with self._wrap(self.name, self.path, "Posting on jobboard %s", ensure_known=False):
-            for start in range(0, len(postings), _AT_ONCE):
+            for some in batches(postings, _AT_ONCE):
                 request = self._client.transaction()
-                for name, details, priority in postings[start : start + _AT_ONCE]:
+                for name, details, priority in some:
                     posting = base.format_posting(str(uuid4()), name, details=details, priority=priority)
                     request.create(self._job_base, json.dumps(posting).encode(), sequence=True)
                 kazoo_utils.checked_commit(request)
@@ -219,8 +220,8 @@ class ZookeeperBoard(ZookeeperJobBoard):
     def remove_all(self, jobs: Sequence[ZookeeperJob]) -> None:
         """Remove what nobody wants on the board any more, whoever has claimed it. Raises `JobFailure`."""
         with self._wrap(self.name, self.path, "Removing from jobboard %s", ensure_known=False):
-            for start in range(0, len(jobs), _AT_ONCE):
-                self._remove_some(jobs[start : start + _AT_ONCE])
+            for some in batches(jobs, _AT_ONCE):
+                self._remove_some(some)
 
     def find_owner(self, job: ZookeeperJob) -> str | None:
         """Who has claimed it. `JobFailure` for a claim that cannot be read."""

@@ -17,9 +17,9 @@ from jobboard.database import Database
 from jobboard.dispatch.base import Ahead, Dispatch, reached
 from jobboard.errors import Unreachable
 from jobboard.faults import CLAIMABLE
+from jobboard.job_row import posting_row
 from jobboard.merged import first_of, is_one
 from jobboard.owner import Owner
-from jobboard.records import posting_row
 from jobboard.schema import LIVE, Row, Values, jobs, postings
 from jobboard.statements import Prepared, Script, several, several_values
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from jobboard.errors import JobboardError, Refused
+from jobboard.errors import JobboardError
 from jobboard.ids import ID_LENGTH
 from jobboard.states import ENDED, State
 from poster.cli import completion, exit_codes, session
@@ -19,6 +19,7 @@ from poster.cli.failures import code_of
 from poster.cli.many import Result, answered, finish, refused, told
 from poster.cli.options import jobs_argument, wait_options
 from poster.cli.output import GAP, Output, dim, say
+from poster.job_json import AnswerDocument, PlanDocument, answer_document, plan_document
 
 if TYPE_CHECKING:
     from poster.cancel_plan import CancelPlan
@@ -129,37 +130,23 @@ def _cancel_batch(client: Client, given: Sequence[str], reason: str | None) -> I
 
 
 def _tell_plans(out: Output, client: Client, jobs: Iterable[str]) -> int:
-    documents: list[dict[str, Any]] = []
+    documents: list[AnswerDocument | PlanDocument] = []
     codes: list[int] = []
     for one in jobs:
         try:
             plan = client.plan_cancel(client.resolve(one))
         except JobboardError as error:
             codes.append(code_of(error) or exit_codes.UNREACHABLE)
-            state = error.state if isinstance(error, Refused) else None
-            documents.append({"id": one, "ok": False, "state": state, "error": str(error)})
+            documents.append(answer_document(one, error))
             say(str(error))
             continue
         codes.append(exit_codes.DONE)
-        documents.append(plan_document(plan))
+        documents.append(plan_document(plan.job, plan))
         if not out.json:
             _tell_plan(out, plan)
     if out.json:
         out.document(documents)
     return exit_codes.worst(codes)
-
-
-def plan_document(plan: CancelPlan) -> dict[str, Any]:
-    """A plan as JSON."""
-    return {
-        "id": plan.job,
-        "ok": True,
-        "state": str(plan.state),
-        "error": None,
-        "reverted": list(plan.reverted),
-        "irreversible": list(plan.irreversible),
-        "not_started": list(plan.not_started),
-    }
 
 
 def _tell_plan(out: Output, plan: CancelPlan) -> None:

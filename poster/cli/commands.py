@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class LazyCommand(NamedTuple):
@@ -22,7 +22,14 @@ class LazyCommand(NamedTuple):
         return loaded
 
 
-COMMANDS: Final = {
+class LazyGroup(NamedTuple):
+    """A command that has commands of its own, and the first sentence of its help."""
+
+    commands: Mapping[str, LazyCommand]
+    told: str
+
+
+COMMANDS: Final[Mapping[str, LazyCommand | LazyGroup]] = {
     "flows": LazyCommand("flows:flows", "List the flows, or show one with its parameters."),
     "post": LazyCommand("post:post", "Post a job and print its id; or many, with --from."),
     "list": LazyCommand("list_jobs:list_jobs", "List jobs, newest first."),
@@ -42,6 +49,15 @@ COMMANDS: Final = {
     "stats": LazyCommand("stats:stats", "Count jobs by state and flow."),
     "conductors": LazyCommand("conductors:conductors", "Show the conductors and what they run."),
     "doctor": LazyCommand("doctor:doctor", "Check settings, flows, database, board, conductors, tasks."),
+    "serve": LazyCommand("serve:serve", "Serve the HTTP API and the page."),
+    "token": LazyGroup(
+        {
+            "create": LazyCommand("token:create", "Make an access token and print it, this once."),
+            "list": LazyCommand("token:list_all", "List the access tokens, newest first."),
+            "revoke": LazyCommand("token:revoke", "Let access tokens open nothing any more."),
+        },
+        "Make, list and revoke access tokens for the HTTP API.",
+    ),
     "completion": LazyCommand("shell:shell_completion", "Print a script for a shell's completion."),
 }
 """A test holds the sentences against the functions' own."""

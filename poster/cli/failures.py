@@ -11,6 +11,7 @@ from poster.cli import exit_codes
 
 _CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (jobboard_errors.NoSuchJob, exit_codes.NOT_FOUND),
+    (jobboard_errors.NoSuchToken, exit_codes.NOT_FOUND),
     (jobboard_errors.AmbiguousJob, exit_codes.WRONG_USAGE),
     (jobboard_errors.Refused, exit_codes.REFUSED),
     (jobboard_errors.InvalidPost, exit_codes.WRONG_USAGE),

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from poster.cli import completion, session, words
-from poster.cli.commands import LazyCommand
+from poster.cli.commands import LazyCommand, LazyGroup
 from poster.cli.exit_codes import OUTPUT_CLOSED
 from poster.cli.output import drop_output
 
@@ -64,11 +64,11 @@ class PosterCommand(_WithSettings):
 
 
 class PosterGroup(_WithSettings, click.Group):
-    """`poster` itself: commands in the order one needs them."""
+    """`poster` itself, or a command that has commands: in the order one needs them."""
 
     command_class = PosterCommand
 
-    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand | LazyGroup], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lazy = lazy
 
@@ -77,8 +77,11 @@ class PosterGroup(_WithSettings, click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command, imported now."""
-        if name in self._lazy and name not in self.commands:
-            self.command(name)(self._lazy[name].load())
+        lazy = None if name in self.commands else self._lazy.get(name)
+        if isinstance(lazy, LazyGroup):
+            self.add_command(PosterGroup(name, lazy=lazy.commands, help=lazy.told))
+        elif lazy is not None:
+            self.command(name)(lazy.load())
         return super().get_command(ctx, name)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -203,6 +203,6 @@ def test_it_waits_for_a_database_and_goes_on_when_it_comes(tmp_path):
 
 def test_while_it_waits_it_can_be_stopped(embedded):
     conductor = embedded.start("one", f"--database-url=postgresql://{LOOPBACK}:{free_port()}/x")
-    until(lambda: "conductor: waiting for" in conductor.log, timeout=60, what="a word on what it waits for")
+    until(lambda: "waiting for" in conductor.log, timeout=60, what="a word on what it waits for")
     conductor.send(signal.SIGTERM)
     conductor.ends_with(0)

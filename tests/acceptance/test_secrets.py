@@ -51,6 +51,11 @@ class Canaries:
     passwords: list[str]
 
     @property
+    def log_format(self) -> str:
+        """Of the conductor: each is used with some database and board."""
+        return "json" if self.place.database_url.startswith("sqlite") else "text"
+
+    @property
     def never_stored(self) -> list[str]:
         return [self.by_env, self.by_file, *self.passwords]
 
@@ -111,7 +116,7 @@ def _run_everything(canaries: Canaries) -> dict[str, str]:
     file.write_text(f"{canaries.by_file}\n")
     environment = place.environment
     place.environment = {**environment, "CANARY": canaries.by_env}  # the conductor's alone
-    place.start("one", "--log-level=debug")
+    place.start("one", "--log-level=debug", f"--log-format={canaries.log_format}")
     place.environment = environment
     began = place.folder / "began"
     ids = {}

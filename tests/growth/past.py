@@ -38,8 +38,9 @@ LIMITED = "limited"
 KNOWN = "flow_1"
 """A flow of jobs that came to rest long ago, and of some that wait for their time."""
 
-_STEP_S: Final = 10  # from one job to the next
-DAYS: Final = JOBS * _STEP_S // 86_400
+STEP_S: Final = 10
+"""From one job to the next."""
+DAYS: Final = JOBS * STEP_S // 86_400
 """So old are the oldest."""
 
 _TABLES: Final = ("jobs", "attempts", "events", "postings", "logbooks", "flowdetails", "atomdetails")
@@ -81,8 +82,8 @@ def _seed(run: Callable[..., None], words: dict[str, str], count: int, waiting: 
     run(
         _SEEDS,
         count=count,
-        age_s=count * _STEP_S,
-        step_s=_STEP_S,
+        age_s=count * STEP_S,
+        step_s=STEP_S,
         now=words["now"],
         id=" || ".join([*digits, "'00000000'", "substr(CAST(100000000 + i AS text), 2)"]),
         at=words["moment"].format("s"),

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 import sqlalchemy as sa
 
-from jobboard import feeder, history, reconciler, removal
+from jobboard import feeder, history, receipts, reconciler, removal
 from jobboard.claims import Claim
 from jobboard.conductors import Registration
 from jobboard.database import open_database
@@ -29,11 +29,14 @@ from jobboard.models import NewJob
 from jobboard.owner import Owner, new_owner
 from jobboard.schema import jobs
 from jobboard.states import CURRENT, UNDOING, State
+from jobboard.tokens import Role
 from poster import Client
 from poster.cli.commands import COMMANDS
+from poster.web.gate.permissions import PERMISSIONS
 from tests.growth import past
 from tests.growth.board_requests import BoardRequests
 from tests.growth.examiner import MOST_ROWS, Findings, examined
+from tests.http.served import Served, read_events
 from tests.integration.commands import FLOWS, PosterHere
 from tests.integration.house import Gate, Hold, HoldOnce, House, Step, settings_for
 from tests.integration.test_every_board import address, end_session
@@ -48,6 +51,8 @@ pytestmark = pytest.mark.timeout(900)  # the first has a database filled
 EXCUSED: Final = {
     r"SELECT jobs.flow, jobs.state, count\(\*\) .* GROUP BY jobs.flow, jobs.state":
         "counts all jobs: reads the whole of one index, and not the table",
+    r"SELECT .* AS hour, .* GROUP BY hour":
+        "counts the jobs of one day: costs the more, the more jobs a day has, and not the more there are",
 }  # fmt: skip
 """Statements that may cost the more, the more there is, and why."""
 
@@ -180,9 +185,11 @@ def test_commands(house: House, url: str):
         "stats": [[]],
         "conductors": [[]],
         "doctor": [[]],
+        "token": [["create", "--role", "read", "--name", "hall"], ["list"]],
         "completion": [["bash"]],
     }
-    assert said.keys() == COMMANDS.keys()  # a new command is looked at, too
+    # A new command is looked at, too. Of `serve` the next test looks at what it is asked.
+    assert said.keys() == COMMANDS.keys() - {"serve"}
     with examined(house.database) as findings:
         for command, calls in said.items():
             for words in calls:
@@ -190,6 +197,49 @@ def test_commands(house: House, url: str):
                 assert ran.code not in (2, 4), (command, words, ran.err)
     assert faults(findings) == []
     assert any(map(why_excused, findings.statements))
+
+
+def test_the_http_api(house: House):
+    house.flow(lambda: [house.step("a")], name="greet")
+    done = one_of(house, S.COMPLETED)
+    waits = [waits_in_vain(house) for _ in range(4)]
+    said = {
+        ("GET", "/api/jobs"): [
+            "",
+            "?limit=1000",
+            "?state=pending&state=failed",
+            f"?flow={past.KNOWN}&cursor={done}",
+            "?q=nothing",
+            f"?q={done}&state=completed&state=failed&flow={past.KNOWN}",
+        ],
+        ("GET", "/api/jobs/{job}/history"): ["", "?after=5&limit=10", f"?before={2**63 - 1}"],
+        ("GET", "/api/jobs/{job}/events"): ["?after=0", ""],
+        ("GET", "/api/events"): ["", "?after=LAST"],
+    }
+    bodies = {
+        "/api/jobs": {"flow": "greet"},
+        "/api/jobs/cancel": {"ids": waits[:2]},
+        "/api/jobs/cancel/plan": {"ids": waits},
+        "/api/jobs/retry": {"ids": waits[:2]},
+    }
+    with Served(house, token_needed=True) as served, examined(house.database) as findings:
+        headers = served.bearer(Role.ADMIN)
+        with served.http.stream("GET", "/api/events", headers=headers) as answered:
+            last = next(read_events(answered)).id
+        for path, methods in PERMISSIONS.items():
+            for method in methods:
+                for query in said.get((method, path), [""]):
+                    filled = path.format(job=waits[3] if method != "GET" else done, name="greet", file="none")
+                    asked = f"{filled}{query.replace('LAST', str(last))}"
+                    if method == "WEBSOCKET":
+                        continue  # what it is told comes from the same feed
+                    with served.http.stream(method, asked, headers=headers, json=bodies.get(path)) as answered:
+                        assert answered.status_code < 500, asked
+        waits_in_vain(house)
+        house.change(waits[2], state="running")
+        with served.events(headers=headers, kind="progress") as told:
+            assert next(told).data["job"] == waits[2]
+    assert faults(findings) == []
 
 
 def test_what_else_a_client_is_asked(house: House, url: str):
@@ -219,6 +269,24 @@ def test_what_else_a_client_is_asked(house: House, url: str):
         client.explained(client.list(limit=10))
         list(client.follow_logs(waits[0]))
         house.records.last_line(waits[0])
+    assert faults(findings) == []
+
+
+def test_the_last_day_is_counted_by_its_indexes(house: House, url: str):
+    with Client.open(settings_for(url, flows=FLOWS)) as client, examined(house.database) as findings:
+        hours = client.day()
+    a_day = 24 * 3600 / past.STEP_S
+    assert sum(hour.posted for hour in hours) > 0.9 * a_day
+    assert seen(findings, "GROUP BY hour, jobs.state")
+    # However many jobs a day has, nothing is read of the other days.
+    assert not [fault for fault in findings.faults if "reads all" in fault.why or "enters" in fault.why]
+    assert faults(findings) == []
+
+
+def test_what_metrics_read_of_jobs(house: House):
+    ids = [job.id for job in house.records.list(states=[S.CANCELLED], limit=1000)]
+    with examined(house.database) as findings:
+        assert receipts.read(house.database, ids).keys() == set(ids)
     assert faults(findings) == []
 
 

@@ -136,10 +136,11 @@ class House:
 
     # Conductors
 
-    def make(self, name: str = "one", *, slots: int = 4, grace_s: float = 5.0) -> Conductor:
+    def make(self, name: str = "one", *, slots: int = 4, grace_s: float = 5.0, **how: Any) -> Conductor:
         database = self.conductors_database or self.database
         dispatch = self.dispatch() if self.dispatch else open_dispatch(database, self.settings)
-        return Conductor(database, dispatch, self.registry, self.settings, slots=slots, name=name, grace_s=grace_s)
+        how |= {"slots": slots, "name": name, "grace_s": grace_s}
+        return Conductor(database, dispatch, self.registry, self.settings, **how)
 
     @contextlib.contextmanager
     def running(self, name: str = "one", *, run: dict[str, Any] | None = None, **how: Any) -> Iterator[Conductor]:

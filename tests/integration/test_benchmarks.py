@@ -42,6 +42,10 @@ TINY = replace(
     growth_jobs=4,
     growth_warm_up=2,
     memory_jobs=20,
+    streams=5,
+    requests_per_s=20,
+    serving_warm_up_s=0.5,
+    serving_s=1.0,
     commands=1,
 )
 LITE = "countermand-sqlite"
@@ -50,6 +54,7 @@ FOUND = {
     "post": [f"posted:{LITE}"],
     "cancel": ["cancel:sqlite", "checkpoint", "fleet:sqlite"],
     "memory": ["memory:idle", "memory:busy", "memory:growth"],
+    "http": [f"http:{LITE}", *(f"http:{what}:{LITE}" for what in ("events", "memory", "growth", "stop"))],
     "commands": ["help"],
     "growth": [
         *(f"{kind}-{size}:{LITE}" for kind in ("backlog", "history") for size in ("small", "large")),
@@ -76,7 +81,8 @@ def test_a_part_gives_its_figures(lab, part):
     measure(lab, run, [part], named("countermand-postgresql" if part == "conductors" else LITE))
     assert not run.failed
     assert {*run.figures} == {*FOUND[part]}
-    assert all(value > 0 for key, one in run.figures.items() for value in one.values if key != "memory:growth")
+    grown = ("memory:growth", f"http:growth:{LITE}")
+    assert all(value > 0 for key, one in run.figures.items() for value in one.values if key not in grown)
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.key)

@@ -22,7 +22,7 @@ from jobboard.schema import jobs
 from jobboard.settings import Settings, read_settings
 from jobboard.signals import Channel, notify
 from jobboard.states import State
-from poster import Client, PostRequest
+from poster import Client, PostRequest, watcher
 from poster import client as client_module
 from poster.errors import InvalidJobs, InvalidJson, Malformed, WaitTimedOut
 from tests.waiting import until
@@ -369,7 +369,7 @@ class TestWaiting:
             client.wait(["zzz"])
 
     def test_it_is_woken_long_before_it_would_look_again(self, client, settings, monkeypatch):
-        monkeypatch.setattr(client_module, "_SLOW_POLL_S", 600.0)
+        monkeypatch.setattr(watcher, "_SLOW_POLL_S", 600.0)
         job = client.post(GREET)
         with in_thread(lambda: client.wait([job])) as found, Client.open(settings) as other:
             other.cancel(job)

@@ -349,3 +349,37 @@ def _irreversible(house: House) -> Step:
     task = house.step("charge")
     task.irreversible = True
     return task
+
+
+# Who deleted it
+
+
+def test_who_had_a_job_deleted_outlives_it(house):
+    hold = Hold()
+    house.flow(lambda: [house.step("a", hold)])
+    resting, running = house.post(), house.post()
+    house.records.cancel(resting, by="bob")
+    house.records.delete(resting, by="bob", reason="posted by mistake")
+    with house.running():
+        hold.arrived()
+        house.records.delete(running, by="eve")
+        until(lambda: not house.records.list(states=[S.RUNNING, S.CANCELLING]), what="it to be gone")
+    told_of = {resting: "deleted by bob at .* UTC: posted by mistake", running: r"deleted by eve at .* UTC\)"}
+    for job, told in told_of.items():
+        with pytest.raises(NoSuchJob, match=told):
+            house.records.get(job)
+        with pytest.raises(NoSuchJob, match=told):
+            house.records.resolve(job)
+    with pytest.raises(NoSuchJob, match="poster list"):
+        house.records.resolve("0" * 26)
+
+
+def test_who_deleted_is_forgotten_with_the_jobs_that_ended_as_long_ago(house):
+    job = house.post()
+    house.records.delete(job, by="bob")
+    removal.purge(house.database, 3600)
+    with pytest.raises(NoSuchJob, match="by bob"):
+        house.records.get(job)
+    removal.purge(house.database, -1)
+    with pytest.raises(NoSuchJob, match="poster list"):
+        house.records.get(job)

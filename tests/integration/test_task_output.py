@@ -283,4 +283,4 @@ def test_a_conductor_of_its_own_logs_what_tasks_print(house, tmp_path, level):
     assert house.get(job).state is S.COMPLETED, ran.stderr
     assert logged(house, job) == [("say", "said")]
     assert ran.stdout == "the flows are loaded\n"
-    assert ran.stderr.count(f"[{job} say] said\n") == (level == "info")
+    assert ran.stderr.count(f"[{job} say #1 say] said\n") == (level == "info")

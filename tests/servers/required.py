@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 def require(kind: type[ServerProcess]) -> None:
     """Skip the test where that server is not installed; in CI, where it must be, fail."""
     if not kind.installed():
-        _go_without(kind.missing())
+        go_without(kind.missing())
 
 
 def require_program(name: str) -> None:
     """The same for a program that is no server."""
     if shutil.which(name) is None:
-        _go_without(f"{name} is not installed")
+        go_without(f"{name} is not installed")
 
 
-def _go_without(why: str) -> NoReturn:
+def go_without(why: str) -> NoReturn:
+    """Skip the test for this reason; in CI, fail."""
     if os.environ.get("CI") == "true":
         pytest.fail(why, pytrace=False)
     pytest.skip(why)

@@ -24,7 +24,7 @@ from jobboard.states import ENDED, State
 from poster.cli import exit_codes, words
 from poster.cli import poster as group
 from poster.cli.changes import changes
-from poster.cli.commands import COMMANDS
+from poster.cli.commands import COMMANDS, LazyGroup
 from poster.cli.ends import of_cancelled, of_ended
 from poster.cli.failures import code_of
 from poster.cli.options import Since, name_values
@@ -249,22 +249,32 @@ class TestExitCodes:
         assert exit_codes.worst([]) == 0
 
 
+def every_command(commands=COMMANDS, *before):
+    """The words of each, and how it is loaded."""
+    for name, command in commands.items():
+        if isinstance(command, LazyGroup):
+            yield from every_command(command.commands, *before, name)
+        else:
+            yield pytest.param((*before, name), command, id=" ".join((*before, name)))
+
+
 class TestHelp:
-    @pytest.mark.parametrize("name", COMMANDS)
-    def test_every_command_has_examples_and_takes_the_settings(self, name):
-        said = CliRunner().invoke(group, [name, "--help"]).output
+    @pytest.mark.parametrize(("words", "_command"), [*every_command()])
+    def test_every_command_has_examples_and_takes_the_settings(self, words, _command):
+        said = CliRunner().invoke(group, [*words, "--help"]).output
         assert "Examples:" in said
         for flag in ("--json", "--database-url", "--jobboard-url", "--flows", "--home"):
             assert flag in said
 
-    @pytest.mark.parametrize("name", COMMANDS)
-    def test_what_it_does_fits_into_the_list_of_commands(self, name):
-        sentence = COMMANDS[name].told
-        assert len(sentence) <= 80 - len("  conductors    ")
-        assert (COMMANDS[name].load().__doc__ or "").splitlines()[0] == sentence
+    @pytest.mark.parametrize(("_words", "command"), [*every_command()])
+    def test_what_it_does_fits_into_the_list_of_commands(self, _words, command):
+        assert len(command.told) <= 80 - len("  conductors    ")
+        assert (command.load().__doc__ or "").splitlines()[0] == command.told
 
-    def test_what_comes_later_is_not_there_yet(self):
-        assert not {"serve", "token"} & set(COMMANDS)
+    def test_a_command_of_commands_lists_them(self):
+        _usage, listed = CliRunner().invoke(group, ["token", "--help"]).output.split("Commands:")
+        assert listed.index("create") < listed.index("list") < listed.index("revoke")
+        assert CliRunner().invoke(group, ["token", "nothing"]).exit_code == 2
 
 
 class TestWords:

@@ -28,7 +28,12 @@ def servers(compose) -> dict:
 
 @pytest.fixture(scope="module")
 def conductors(compose) -> dict:
-    return {name: service for name, service in compose["services"].items() if "build" in service}
+    return {name: service for name, service in compose["services"].items() if name.startswith("conductor")}
+
+
+@pytest.fixture(scope="module")
+def poster(compose) -> dict:
+    return compose["services"]["poster"]
 
 
 def test_its_servers_are_those_of_the_tests(servers):
@@ -51,6 +56,12 @@ def test_two_conductors_run_from_our_own_image(conductors):
     for service in conductors.values():
         assert service["command"] == ["conductor", "run"]
         assert (ROOT / service["build"] / "Dockerfile").is_file()
+
+
+def test_the_poster_serves_where_its_port_is_published(poster, conductors):
+    assert poster["command"] == ["poster", "serve", "--host", "0.0.0.0"]
+    assert poster["ports"] == ["127.0.0.1:8080:8080"]
+    assert poster["environment"] == conductors["conductor-1"]["environment"]
 
 
 def test_conductors_wait_until_all_servers_are_healthy(conductors, servers):

@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = (
     *("alembic", "asyncio", "fastapi", "kazoo", "platformdirs", "psycopg2", "pydantic", "rich", "sqlalchemy"),
-    *("taskflow", "uvicorn"),
+    *("prometheus_client", "taskflow", "uvicorn"),
 )
 
 
@@ -59,6 +59,12 @@ def test_listing_needs_no_flows_and_no_other_kind_of_database(tmp_path):
             *("flows", "conductor", "jobboard.claims", "poster.graph", "poster.doctor"),
         )
     )
+
+
+def test_a_conductor_without_metrics_does_not_import_what_shows_them():
+    modules = imported_by("import conductor.cli, conductor.service, jobboard.dispatch.sql")
+    assert "taskflow" in modules
+    assert not modules.intersection(("prometheus_client", "fastapi", "uvicorn"))
 
 
 def test_the_tables_need_no_kind_of_database():

@@ -1,0 +1,1 @@
+"""The routes below `/api`. Each only translates: a request to the client, its answer to JSON."""
