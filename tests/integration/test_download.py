@@ -1,4 +1,4 @@
-"""`download`: from a real server, as a job; nothing is left of it, wherever it is cancelled or its conductor dies."""
+"""`download`, from a real server, as a job: nothing is left of it where it is cancelled, or its conductor dies."""
 
 from __future__ import annotations
 

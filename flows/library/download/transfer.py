@@ -135,7 +135,7 @@ def _retry_after_s(response: httpx.Response) -> float:
     return float(told) if told.isdecimal() else 0.0
 
 
-_BACK_OFF: Final = wait_exponential_jitter(initial=0.5, max=_LONGEST_WAIT_S)
+_BACK_OFF: Final = wait_exponential_jitter(multiplier=0.5, max=_LONGEST_WAIT_S)
 
 
 def _wait_s(state: RetryCallState) -> float:
