@@ -174,10 +174,9 @@ class RecordReader:
         begins so is found however old it is.
         """
         pages = _selections(states, flow)
-        named = [search.with_id(page, words) for page in pages] if before is None else []
-        known = [page for page in named if page is not None]
+        named = search.named(words) if before is None else None
         with self._database.read() as connection:
-            by_id = _rows(connection, newest(known, limit)) if known else []
+            by_id = [] if named is None else _rows(connection, newest([one.where(named) for one in pages], limit))
             rows, more = _having(connection, pages, search.having(words), before, limit)
         shown = {row["id"]: row for row in [*rows, *by_id]}
         return Page(tuple(self._sound(shown[job] for job in sorted(shown, reverse=True))), more)

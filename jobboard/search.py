@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -37,9 +37,9 @@ def having(words: str) -> sa.ColumnElement[bool]:
     )
 
 
-def with_id(query: sa.Select[Any], words: str) -> sa.Select[Any] | None:
-    """Those whose id begins so, which an index finds, however old they are; None if no id does."""
+def named(words: str) -> sa.ColumnElement[bool] | None:
+    """Whether a job's id begins so, which an index finds, however old it is; None if no id does."""
     beginning = words.lower()
     if not _LEAST_OF_AN_ID <= len(beginning) <= ID_LENGTH or not set(beginning) <= set(ALPHABET):
         return None
-    return query.where(jobs.c.id.between(beginning, beginning.ljust(ID_LENGTH, "z")))
+    return jobs.c.id.between(beginning, beginning.ljust(ID_LENGTH, "z"))

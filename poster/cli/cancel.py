@@ -19,11 +19,12 @@ from poster.cli.failures import code_of
 from poster.cli.many import Result, answered, finish, refused, told
 from poster.cli.options import jobs_argument, wait_options
 from poster.cli.output import GAP, Output, dim, say
-from poster.job_json import AnswerDocument, PlanDocument, answer_document, plan_document
+from poster.job_json import answer_document, plan_document
 
 if TYPE_CHECKING:
     from poster.cancel_plan import CancelPlan
     from poster.client import Client
+    from poster.documents import AnswerDocument, PlanDocument
 
 _OPEN = tuple(state for state in State if state not in ENDED)
 

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Response
 
-from poster.job_json import FlowDocument, GraphDocument, flow_document, graph_document
+from poster.documents import FlowDocument, GraphDocument
+from poster.job_json import flow_document, graph_document
 from poster.web.answer import Json
 from poster.web.api.asking import Asking
 from poster.web.api.declared import problems

@@ -14,14 +14,8 @@ from jobboard.models import Job
 from jobboard.records import Answer
 from jobboard.states import ENDED, State
 from poster.client import Client
-from poster.job_json import (
-    AnswerDocument,
-    JobDocument,
-    PlanDocument,
-    answer_document,
-    job_document,
-    plan_document,
-)
+from poster.documents import AnswerDocument, JobDocument, PlanDocument
+from poster.job_json import answer_document, job_document, plan_document
 from poster.post_request import LONGEST_REASON, from_json
 from poster.web.answer import Json
 from poster.web.api.asking import Asking, JobId, Limit, NoneIfEmpty, WithoutEmpty, is_id

@@ -6,14 +6,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
-from poster.job_json import (
-    GraphDocument,
-    HistoryDocument,
-    LogDocument,
-    graph_document,
-    history_document,
-    log_document,
-)
+from poster.documents import GraphDocument, HistoryDocument, LogDocument
+from poster.job_json import graph_document, history_document, log_document
 from poster.web.answer import Json
 from poster.web.api.asking import Asking, JobId, Limit, NoneIfEmpty
 from poster.web.api.declared import problems

@@ -7,14 +7,8 @@ from typing import Final, Literal
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
-from poster.job_json import (
-    ConductorDocument,
-    HourDocument,
-    StatsDocument,
-    conductor_document,
-    hour_document,
-    stats_document,
-)
+from poster.documents import ConductorDocument, HourDocument, StatsDocument
+from poster.job_json import conductor_document, hour_document, stats_document
 from poster.web.answer import Json
 from poster.web.api.asking import Asking
 from poster.web.api.declared import problems
