@@ -1,7 +1,6 @@
-"""What can go wrong in `download` beside what can in all flows that make files.
+"""What can go wrong in `download` beside what can in all flows that make files, or ask a server.
 
 FilesError
-├── NotFetched  the server does not give it
 ├── TooLarge    it, or what is in it, is more than is allowed
 └── Unsafe      what is in the archive must not be unpacked
 """
@@ -9,10 +8,6 @@ FilesError
 from __future__ import annotations
 
 from flows.library.files.errors import FilesError
-
-
-class NotFetched(FilesError):
-    """The server does not give it, and asking again would not help."""
 
 
 class TooLarge(FilesError):

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+from pydantic import HttpUrl
 
 from flows import CancelableTask
-from flows.library.download.transfer import Transfer
 from flows.library.download.unpacking import Unpacking
 from flows.library.download.workplace import DownloadPlace
 from flows.library.files.errors import Changed, Damaged, Unusable
@@ -21,7 +20,6 @@ from flows.library.files.replacement import Replacement, Stamp, previous_of, sta
 from flows.library.files.workplace import remove_tree
 
 _CHUNK: Final = 1 << 20
-_PATIENCE_S: Final = 30.0  # with a server that says nothing
 
 
 class Fetch(CancelableTask):
@@ -29,15 +27,16 @@ class Fetch(CancelableTask):
 
     default_provides = ("bytes", "replaces")
 
-    async def execute(
-        self, url: httpx.URL, target: Path, unpack: bool, max_bytes: int
-    ) -> tuple[int, Stamp | None]:
+    async def execute(self, url: HttpUrl, target: Path, unpack: bool, max_bytes: int) -> tuple[int, Stamp | None]:
+        # Who only posts a job loads this module too, and needs no HTTP.
+        from flows.library.download.transfer import Transfer
+        from flows.library.remote.asking import new_client
+
         _check(target, unpack=unpack)
         work = DownloadPlace(target, self.job)
         work.claim()
-        async with httpx.AsyncClient(follow_redirects=True, timeout=_PATIENCE_S) as client:
-            transfer = Transfer(client, str(url), work.part, work.validator, max_bytes)
-            await transfer.run(self._report)
+        async with new_client() as client:
+            await Transfer(client, str(url), work.part, work.validator, max_bytes, self._report).run()
         return work.part.stat().st_size, stamp_of(target)
 
     def _report(self, done: int, total: int | None) -> None:

@@ -66,7 +66,7 @@ def test_a_crash_costs_nothing(run_flow, crash_at, url, tmp_path, task):
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
-@pytest.mark.parametrize(("path", "said"), [("evil.tar", "Unsafe"), ("no", "NotFetched")])
+@pytest.mark.parametrize(("path", "said"), [("evil.tar", "Unsafe"), ("no", "Declined")])
 def test_what_cannot_be_had_fails_and_leaves_nothing(run_flow, url, tmp_path, path, said):
     ran = run_flow(download, url=f"{url}/{path}", target=tmp_path / "x", unpack=True)
     assert (ran.state, ran.job.error.type.rpartition(".")[2]) == ("failed", said)
