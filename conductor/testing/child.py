@@ -1,7 +1,7 @@
 """The conductor of a test: a process that runs one job until it rests, or until it is killed.
 
-`python -m conductor.testing.child PLAN`, where PLAN is JSON: `{"job", "moments"}`. It prints each moment as it
-comes, and in the end how often each task has looked whether it is to stop: a JSON document a line.
+It prints each moment as it comes, and in the end how often each task has looked whether it is to stop: a JSON
+document a line.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ _PATIENCE_S: Final = 30.0
 _BY: Final = "cancel_at"
 
 
-def main() -> None:
-    """Run the job."""
-    plan = json.loads(sys.argv[1])
+def run(plan: dict[str, Any]) -> None:
+    """Run the job. The plan is `{"job": its id, "moments": what is to befall it}`. For a process of its own."""
     job, moments = plan["job"], [Moment.of(one) for one in plan["moments"]]
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = read_settings()
@@ -79,7 +78,3 @@ def _tell(document: dict[str, Any]) -> None:
 
 def _crash(_moment: Moment) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()
