@@ -12,15 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents.given import read, titled
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def block(language: str, number: int = 0) -> str:
-    """A code block of the README."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[number]
 
 
 def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -53,7 +48,7 @@ def conductor(folder: Path) -> Iterator[None]:
 
 
 def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "hello.py").write_text(block("python"))
+    (tmp_path / "hello.py").write_text(titled("README.md", "hello.py"))
     monkeypatch.setenv("COUNTERMAND_FLOWS", "hello.py")
     with conductor(tmp_path):
         posted = run("poster", "post", "hello", f"folder={tmp_path}", "lines=1000", cwd=tmp_path)
@@ -71,13 +66,6 @@ def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.Monkey
         assert "completed" in shown.stdout
 
 
-def test_the_commands_of_the_readme_are_there() -> None:
-    words = re.findall(r"^(?:job=\$\()?(poster|conductor) (\w+)", block("sh", 1), re.MULTILINE)
-    assert words, "the README shows commands"
-    for program, command in words:
-        assert run(program, command, "--help").returncode == 0, f"{program} {command}"
-
-
 GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
 
 
@@ -91,7 +79,7 @@ def test_the_tests_that_show_the_guarantees_are_there() -> None:
 
 
 def test_the_example_of_the_guarantees_may_run_twice(tmp_path: Path) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", GUARANTEES, re.DOTALL)
+    (program,) = (block.text for block in read("docs/guarantees.md"))
     twice = (
         "task = Write()\n"
         "assert task.execute('.') == task.execute('.')\n"
