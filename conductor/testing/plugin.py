@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 # Imports are inside: who runs no flow does not wait for them.
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A warning that nobody who tests a flow can do anything about."""
+    # TaskFlow 6.5 imports a module of oslo.utils that is to go.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:eventletutils module is deprecated:DeprecationWarning:oslo_utils.eventletutils"
+    )
+
+
 @pytest.fixture(scope="session")
 def _nursery() -> Iterator[Nursery]:
     from conductor.testing.nursery import Nursery  # noqa: PLC0415
