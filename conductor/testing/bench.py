@@ -142,7 +142,12 @@ class Bench(AbstractContextManager["Bench"]):
         child = self._nursery.start(
             {"job": job, "moments": as_dicts(inside)}, self._environment(), told, self._log
         )
-        code, is_killed = self._attend(job, child, outside)
+        try:
+            code, is_killed = self._attend(job, child, outside)
+        except BaseException:
+            child.kill()
+            child.ended(_PATIENCE_S)
+            raise
         lines = [json.loads(line) for line in told.read_text().splitlines()]
         reached = sum("reached" in one for one in lines)
         is_to_die = is_killed or (reached > 0 and inside[reached - 1].act == "crash")
@@ -156,7 +161,6 @@ class Bench(AbstractContextManager["Bench"]):
         is_killed = False
         while (code := child.ended(_LOOK_S if outside else _PATIENCE_S)) is None:
             if time.monotonic() > deadline:
-                child.kill()
                 raise AssertionError(
                     f"it has not ended within {_PATIENCE_S:g} s:\n{self._log.read_text()[-5000:]}"
                 )

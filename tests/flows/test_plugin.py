@@ -121,6 +121,15 @@ def never() -> bool:
     return False
 
 
+def test_what_a_condition_raises_ends_the_conductor(run_flow, cancel_when, tmp_path):
+    def is_wrong() -> bool:
+        raise LookupError("it is wrong")
+
+    with pytest.raises(LookupError, match="it is wrong"):
+        run_flow(notebook, cancel_when(is_wrong), folder=tmp_path, how="wait")
+    assert run_flow(notebook, folder=tmp_path).state == "completed"
+
+
 def test_a_conductor_that_ends_by_itself_fails_the_test(run_flow, tmp_path):
     with pytest.raises(AssertionError, match="the conductor ended with 7"):
         run_flow(notebook, folder=tmp_path, how="exit")
