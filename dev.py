@@ -192,7 +192,9 @@ def parse(argv: list) -> tuple:
     docs = commands.add_parser("docs", help="build the documents into site/", allow_abbrev=False)
     instead = docs.add_mutually_exclusive_group()
     instead.add_argument("--serve", action="store_true", help="show them on this machine, and follow changes")
-    instead.add_argument("--write", action="store_true", help="write the pages of docs/reference anew")
+    instead.add_argument(
+        "--write", action="store_true", help="write anew what is made from the code: docs/reference"
+    )
     docs.set_defaults(command=run_docs)
 
     options, rest = parser.parse_known_args(argv)
@@ -268,7 +270,7 @@ def run_docs(options: argparse.Namespace, _rest: list) -> int:
     ensure_environment(DEV)
     os.chdir(ROOT)
     if options.write:
-        return become([DEV.program("python"), "docs/generate"])
+        return become([DEV.program("python"), "-m", "docs.generate"])
     os.environ["NO_MKDOCS_2_WARNING"] = "1"
     mkdocs = [DEV.program("python"), "-m", "mkdocs"]
     return become([*mkdocs, *(["serve", "-a", "127.0.0.1:8000"] if options.serve else ["build"])])

@@ -106,14 +106,3 @@ def test_the_demo(tmp_path: Path) -> None:
         assert said in story, f"{said!r} is missing in\n{story}"
     assert not told.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_the_picture_of_the_states_is_the_tables() -> None:
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        import states_picture
-    finally:
-        sys.path.pop(0)
-    assert states_picture.picture() == (ROOT / "docs" / "states.svg").read_text(encoding="utf-8"), (
-        "run `python docs/states_picture.py`"
-    )
