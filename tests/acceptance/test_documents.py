@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,18 +63,6 @@ def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.Monkey
         assert target.read_text().split() == [str(number) for number in range(1000)]
         shown = run("poster", "show", job, cwd=tmp_path)
         assert "completed" in shown.stdout
-
-
-GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
-
-
-def test_the_tests_that_show_the_guarantees_are_there() -> None:
-    shown = re.findall(r"`(tests/[\w/]+)(\.py)?(?:::(\w+))?`", GUARANTEES)
-    assert len(shown) > 30
-    for path, suffix, name in shown:
-        place = ROOT / (path + suffix)
-        assert place.exists(), place
-        assert not name or f"def {name}(" in place.read_text(encoding="utf-8"), f"{place}: {name}"
 
 
 def test_the_example_of_the_guarantees_may_run_twice(tmp_path: Path) -> None:
