@@ -43,6 +43,7 @@ examples:
   python3 dev.py test tests/unit -k cancel -x  what follows goes to pytest
   python3 dev.py test --chaos 30m              half an hour of faults
   python3 dev.py bench --quick                 ours and others side by side, small
+  python3 dev.py docs --serve                  the documents, as one reads them
 """
 
 
@@ -188,9 +189,18 @@ def parse(argv: list) -> tuple:
     bench = commands.add_parser("bench", help="measure ours and others", add_help=False, allow_abbrev=False)
     bench.set_defaults(command=run_benchmarks)
 
+    docs = commands.add_parser("docs", help="build the documents into site/", allow_abbrev=False)
+    instead = docs.add_mutually_exclusive_group()
+    instead.add_argument("--serve", action="store_true", help="show them on this machine, and follow changes")
+    instead.add_argument(
+        "--write", action="store_true", help="write anew what is made from the code: docs/reference"
+    )
+    docs.set_defaults(command=run_docs)
+
     options, rest = parser.parse_known_args(argv)
-    if rest and options.command is run_checks:
-        check.error("unknown argument: {}".format(" ".join(rest)))
+    strict = {run_checks: check, run_docs: docs}.get(options.command)
+    if rest and strict:
+        strict.error("unknown argument: {}".format(" ".join(rest)))
     return options, rest
 
 
@@ -254,6 +264,16 @@ def run_benchmarks(_options: argparse.Namespace, rest: list) -> int:
     ensure_tools(BENCH_TOOLS, "what needs them is left out")
     os.chdir(ROOT)
     return become([BENCH.program("python"), "-m", "benchmarks", *rest])
+
+
+def run_docs(options: argparse.Namespace, _rest: list) -> int:
+    ensure_environment(DEV)
+    os.chdir(ROOT)
+    if options.write:
+        return become([DEV.program("python"), "-m", "docs.generate"])
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"
+    mkdocs = [DEV.program("python"), "-m", "mkdocs"]
+    return become([*mkdocs, *(["serve", "-a", "127.0.0.1:8000"] if options.serve else ["build"])])
 
 
 # The environment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,18 +65,6 @@ def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.Monkey
         assert "completed" in shown.stdout
 
 
-GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
-
-
-def test_the_tests_that_show_the_guarantees_are_there() -> None:
-    shown = re.findall(r"`(tests/[\w/]+)(\.py)?(?:::(\w+))?`", GUARANTEES)
-    assert len(shown) > 30
-    for path, suffix, name in shown:
-        place = ROOT / (path + suffix)
-        assert place.exists(), place
-        assert not name or f"def {name}(" in place.read_text(encoding="utf-8"), f"{place}: {name}"
-
-
 def test_the_example_of_the_guarantees_may_run_twice(tmp_path: Path) -> None:
     (program,) = (block.text for block in read("docs/guarantees.md"))
     twice = (
@@ -106,14 +93,3 @@ def test_the_demo(tmp_path: Path) -> None:
         assert said in story, f"{said!r} is missing in\n{story}"
     assert not told.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_the_picture_of_the_states_is_the_tables() -> None:
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        import states_picture
-    finally:
-        sys.path.pop(0)
-    assert states_picture.picture() == (ROOT / "docs" / "states.svg").read_text(encoding="utf-8"), (
-        "run `python docs/states_picture.py`"
-    )

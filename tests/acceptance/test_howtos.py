@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from tests.documents.given import read
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-PAGES = ROOT / "docs" / "taskflow"
 OR_POSTGRESQL = "  # or postgresql://user:password@host/name"
 
 
@@ -109,12 +107,3 @@ def test_the_conductor_in_a_program_of_ones_own(tmp_path: Path, on: str | None, 
         process.send_signal(number)
         assert process.wait(60) == 0
     assert page.printed("greet.py") == "".join([*before, last])
-
-
-@pytest.mark.parametrize("name", sorted(page.stem for page in PAGES.glob("*.md")))
-def test_links_lead_somewhere_and_what_is_named_is_there(name: str) -> None:
-    text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        assert (PAGES / link).exists(), link
-    for module, what in re.findall(r"`((?:jobboard|flows|conductor)(?:\.[a-z_]+)+)\.([A-Z]\w+)`", text):
-        assert hasattr(import_module(module), what), f"{module}.{what}"

@@ -59,6 +59,12 @@ ELSEWHERE = (
         "tests/acceptance/test_documents.py::test_the_demo",
     ),
     Elsewhere(
+        "docs/index.md",
+        "python3 dev.py demo",
+        "it makes an environment",
+        "tests/acceptance/test_documents.py::test_the_demo",
+    ),
+    Elsewhere(
         "docs/performance.md",
         "python3 dev.py bench",
         "it takes twenty minutes",
