@@ -53,7 +53,7 @@ def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.Monkey
         posted = run("poster", "post", "hello", f"folder={tmp_path}", "lines=1000", cwd=tmp_path)
         assert posted.returncode == 0, posted.stderr
         job = posted.stdout.strip()
-        target = tmp_path / f"numbers-{job}.txt"
+        target = tmp_path / job
         until(target.exists, 20, "the job to begin")
         cancelled = run("poster", "cancel", job, "--reason", "wrong file", "--wait", cwd=tmp_path)
         assert cancelled.returncode == 0, cancelled.stderr
