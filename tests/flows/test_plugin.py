@@ -121,13 +121,15 @@ def never() -> bool:
     return False
 
 
-def test_what_a_condition_raises_ends_the_conductor(run_flow, cancel_when, tmp_path, _nursery):
+def test_what_a_condition_raises_ends_the_conductor(run_flow, cancel_when, tmp_path, request):
     def is_wrong() -> bool:
         raise LookupError("it is wrong")
 
     with pytest.raises(LookupError, match="it is wrong"):
         run_flow(notebook, cancel_when(is_wrong), folder=tmp_path, how="wait")
-    with Bench(tmp_path, _nursery) as another:  # where conductors come from, the next one can
+    with Bench(
+        tmp_path, request.getfixturevalue("_nursery")
+    ) as another:  # where conductors come from, the next one can
         assert another.run(notebook, folder=tmp_path).state == "completed"
 
 
