@@ -156,17 +156,15 @@ def test_a_cancel_that_comes_when_all_is_done_leaves_the_table_as_it_was(run, ca
     assert each_shelf.is_as_before
 
 
-@pytest.mark.parametrize("task", ["prepare", "collect", "report"])
-@pytest.mark.parametrize("at", ["begin", "end"])
-def test_a_crash_costs_nothing(run, crash_at, shelf, task, at):
-    ran = run(shelf, crash_at(task, at))
+def test_a_crash_in_each_task_costs_nothing(run, crash_at, shelf):
+    ran = run(shelf, crash_at("prepare", "end"), crash_at("collect", "end"), crash_at("report", "end"))
     assert ran.state == "completed", ran.error
     assert [without_mark(row) for row in shelf.rows()] == expected(*SYMBOLS)
     assert ran.results["rows"] == 88
 
 
 def test_what_is_stored_is_not_fetched_again_after_a_crash(run, crash_at, each_shelf, site):
-    ran = run(each_shelf, crash_at("collect", 7))  # in the middle of the second symbol
+    ran = run(each_shelf, crash_at("collect", 9))  # in the middle of the second symbol
     assert ran.state == "completed", ran.error
     assert site.asked == ["ALPHA", "BETA", "BETA", "GAMMA", "DELTA"]
     assert [without_mark(row) for row in each_shelf.rows()] == expected(*SYMBOLS)
@@ -180,7 +178,7 @@ def test_a_crash_in_the_revert_leaves_the_table_as_it_was(run, cancel_at, crash_
 
 
 def test_a_crash_before_the_cancel_leaves_the_table_as_it_was(run, cancel_at, crash_at, shelf):
-    assert run(shelf, crash_at("collect", 7), cancel_at("collect", 5)).state == "cancelled"
+    assert run(shelf, crash_at("collect", 9), cancel_at("collect", 5)).state == "cancelled"
     assert shelf.is_as_before
 
 
