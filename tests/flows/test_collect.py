@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
@@ -13,48 +13,11 @@ from fastapi import Response
 from flows.library.collect import collect
 from flows.library.collect.price import Price
 from flows.library.collect.source import prices
-from flows.library.collect.tables import Tables, tables_of
-from tests.flows.site import Site
+from tests.flows.shelf import THERE_BEFORE, Shelf
+from tests.flows.price_source import Site
 
 SINCE, UNTIL = date(2026, 1, 1), date(2026, 1, 31)
 SYMBOLS = ["ALPHA", "BETA", "GAMMA", "DELTA"]
-A_PRICE = {"open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1}
-THERE_BEFORE = [
-    {"symbol": "BETA", "day": date(2026, 1, 5), **A_PRICE, "written_by": "an older job"},
-    {"symbol": "BETA", "day": date(2026, 1, 6), **A_PRICE, "written_by": None},
-    {"symbol": "BETA", "day": date(2025, 12, 1), **A_PRICE, "written_by": None},
-    {"symbol": "OTHER", "day": date(2026, 1, 5), **A_PRICE, "written_by": None},
-]
-
-
-class Shelf:
-    """The database, as someone else sees it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.tables: Tables = tables_of("prices")
-        self.engine = sa.create_engine(url)
-        for table in self.tables.all:
-            table.create(self.engine)
-        self.do(sa.insert(self.tables.prices), THERE_BEFORE)
-
-    def do(self, statement: sa.Executable, rows: Sequence[dict[str, Any]] | None = None) -> None:
-        with self.engine.begin() as connection:
-            connection.execute(statement, rows)
-
-    def rows(self, table: sa.Table | None = None) -> list[dict[str, Any]]:
-        """All rows, in the order of their keys."""
-        table = self.tables.prices if table is None else table
-        with self.engine.begin() as connection:
-            found = connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()
-            return [dict(row) for row in found]
-
-    @property
-    def is_as_before(self) -> bool:
-        """Whether nothing of any job is left."""
-        before = sorted(THERE_BEFORE, key=lambda row: (row["symbol"], row["day"]))
-        kept = self.rows(self.tables.replaced) + self.rows(self.tables.progress)
-        return self.rows() == before and kept == []
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +34,15 @@ def site(whole_site: Site) -> Site:
 
 @pytest.fixture
 def shelf(sqlite_url: str) -> Iterator[Shelf]:
-    yield from opened(sqlite_url)
+    with Shelf(sqlite_url) as shelf:
+        yield shelf
 
 
 @pytest.fixture
 def each_shelf(database_url: str) -> Iterator[Shelf]:
     """The same; the test runs on each kind of database."""
-    yield from opened(database_url)
-
-
-def opened(url: str) -> Iterator[Shelf]:
-    shelf = Shelf(url)
-    yield shelf
-    shelf.engine.dispose()
+    with Shelf(database_url) as shelf:
+        yield shelf
 
 
 @pytest.fixture
@@ -240,13 +199,6 @@ def test_a_source_that_is_away_or_wants_less_is_asked_later(run, shelf, site):
     ran = run(shelf, symbols=["ALPHA"])
     assert ran.state == "completed", ran.error
     assert site.asked == ["ALPHA"] * 3
-
-
-def test_it_keeps_to_the_rate_of_the_source(run, shelf, site):
-    """One that answers too many too early with 429 hears of none."""
-    ran = run(shelf, requests_per_s=20)
-    assert ran.state == "completed", ran.error
-    assert site.asked == SYMBOLS
 
 
 BAD = '[{"date": "2026-01-05", "open": 1, "high": 1, "low": 1, "close": 1, "volume": 1}, {"date": "2026-01-06"}]'
