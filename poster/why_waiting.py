@@ -38,7 +38,7 @@ def why_waiting(
         return f"waits: no live conductor knows the flow {job.flow}"
     if job.max_running is not None and len(running) >= job.max_running:
         more = f" and {len(running) - _NAMED} more" if len(running) > _NAMED else ""
-        return f"waits for {', '.join(running[:_NAMED])}{more}: {job.max_running} of flow {job.flow} at a time"
+        return f"waits for {', '.join(running[:_NAMED])}{more}: flow {job.flow} runs {job.max_running} at a time"
     return None
 
 

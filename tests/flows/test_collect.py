@@ -13,8 +13,8 @@ from fastapi import Response
 from flows.library.collect import collect
 from flows.library.collect.price import Price
 from flows.library.collect.source import prices
-from tests.flows.shelf import THERE_BEFORE, Shelf
 from tests.flows.price_source import Site
+from tests.flows.shelf import THERE_BEFORE, Shelf
 
 SINCE, UNTIL = date(2026, 1, 1), date(2026, 1, 31)
 SYMBOLS = ["ALPHA", "BETA", "GAMMA", "DELTA"]

@@ -877,7 +877,7 @@ def test_what_waits_for_others_of_its_flow_says_so(house):
     first, second = (house.post(max_running=1) for _ in range(2))
     with house.running(), Client.open(house.settings, registry=house.registry) as client:
         gate.arrived()
-        said = f"waits for {first}: 1 of flow f at a time"
+        said = f"waits for {first}: flow f runs 1 at a time"
         assert client.show(second).reason == said
         assert [job.reason for job in client.explained(client.list())] == [said, None]
         gate.open.set()

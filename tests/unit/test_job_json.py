@@ -215,9 +215,9 @@ class TestWhyWaiting:
     @pytest.mark.parametrize(
         ("most", "running", "said"),
         [
-            (1, ["a"], "waits for a: 1 of flow greet at a time"),
-            (2, ["a", "b"], "waits for a, b: 2 of flow greet at a time"),
-            (4, list("abcd"), "waits for a, b, c and 1 more: 4 of flow greet at a time"),
+            (1, ["a"], "waits for a: flow greet runs 1 at a time"),
+            (2, ["a", "b"], "waits for a, b: flow greet runs 2 at a time"),
+            (4, list("abcd"), "waits for a, b, c and 1 more: flow greet runs 4 at a time"),
             (2, ["a"], None),
             (None, ["a"], None),
         ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import random
 import socket
 import time
@@ -123,7 +124,7 @@ def main(port: int, requests_per_s: float) -> None:
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise click.ClickException(f"port {port}: {error.strerror}: choose another with --port") from error
+        raise click.ClickException(f"port {port}: {os.strerror(error.errno or 0)}: choose another with --port") from error
     url = "http://{}:{}".format(*listening.getsockname())
     click.echo(
         f"Prices of {len(SYMBOLS)} symbols on {url}, {requests_per_s:g} requests a second. To collect some:\n"
