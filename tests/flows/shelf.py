@@ -40,6 +40,10 @@ class Shelf:
         with self.engine.begin() as connection:
             connection.execute(statement, rows)
 
+    def scalar(self, query: sa.TextClause) -> Any:
+        with self.engine.begin() as connection:
+            return connection.scalar(query)
+
     def rows(self, table: sa.Table | None = None) -> list[dict[str, Any]]:
         """All rows, in the order of their keys."""
         table = self.tables.prices if table is None else table

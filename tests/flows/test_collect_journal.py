@@ -101,6 +101,7 @@ def test_what_runs_have_replaced_is_forgotten_long_after_their_end(database, she
         wrote(database, name, finished=finished) for name, finished in [("a", False), ("b", True), ("c", True)]
     )
     shelf.do(sa.update(progress).where(progress.c.run == "b").values(done_at=long_ago))
+    shelf.do(sa.insert(progress), [{"run": "a", "symbol": "ALPHA", "done_at": long_ago}])
     forget_finished(database)
     assert {row["replaced_by"] for row in shelf.rows(shelf.tables.replaced)} == {"a", "c"}
     fresh.undo("BETA")
@@ -121,8 +122,7 @@ def test_who_writes_the_same_row_at_the_same_time_is_waited_for(postgresql_url):
         with shelf.engine.begin() as connection:
             connection.execute(sa.insert(shelf.tables.prices), theirs)
             writing.start()
-            with shelf.engine.connect() as other:
-                until(lambda: other.scalar(waits), what="the run to wait for the row")
+            until(lambda: shelf.scalar(waits), what="the run to wait for the row")
         writing.join(20)
         assert marks(shelf) == ["a", "a"]
         Journal(database, "a").undo("BETA")
