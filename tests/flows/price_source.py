@@ -20,6 +20,8 @@ class Site:
     def __init__(self) -> None:
         self.asked: list[str] = []
         """The symbols it was asked for."""
+        self.tokens: set[str | None] = set()
+        """What it was shown."""
         self.instead: dict[str, list[Response]] = {}
         """What it answers first when it is asked for a symbol, one after the other."""
         self.before: dict[str, Callable[[], object]] = {}
@@ -44,12 +46,14 @@ class Site:
     def behave(self) -> None:
         """Forget all that was asked and wanted of it."""
         self.asked.clear()
+        self.tokens.clear()
         self.instead.clear()
         self.before.clear()
 
     async def _answer(self, request: Request, its_own: Callable[[Request], Any]) -> Response:
         symbol = request.url.path.rpartition("/")[2]
         self.asked.append(symbol)
+        self.tokens.add(request.headers.get("authorization"))
         self.before.get(symbol, lambda: None)()
         instead = self.instead.get(symbol)
         return instead.pop(0) if instead else await its_own(request)

@@ -86,8 +86,10 @@ def test_all_is_stored_and_said(run, each_shelf):
     assert detail_of(ran) == {"done": 4, "total": 4, "rows": 88, "failures": 0}
 
 
-def test_csv_is_as_good_as_json(run, shelf):
-    assert run(shelf, format="csv").state == "completed"
+def test_csv_is_as_good_as_json(run, shelf, site, tmp_path):
+    (tmp_path / "token").write_text("t0ken")
+    assert run(shelf, format="csv", token=f"file:{tmp_path}/token").state == "completed"
+    assert site.tokens == {"Bearer t0ken"}
     assert [without_mark(row) for row in shelf.rows()] == expected(*SYMBOLS)
 
 

@@ -71,6 +71,24 @@ def test_runs_that_replaced_each_others_rows_are_undone_in_any_order(database, s
     assert shelf.is_as_before
 
 
+def test_what_is_written_twice_is_written_once(database, shelf):
+    journal = wrote(database, "a")
+    journal.write("BETA", prices(), rows=2)
+    journal.undo("BETA")
+    assert shelf.is_as_before
+
+
+def test_only_what_has_rows_is_to_be_undone(database, shelf):
+    journal = Journal(database, "a")
+    journal.begin(["ALPHA", "BETA"])
+    journal.write("BETA", prices(), rows=2)
+    assert journal.begin_undo() == ["BETA"]
+    with pytest.raises(Superseded, match="ALPHA"):
+        journal.write("ALPHA", prices(), rows=2)
+    journal.undo("BETA")
+    assert shelf.is_as_before
+
+
 def test_a_run_that_is_undone_writes_no_more(database, shelf):
     journal = wrote(database, "a", finished=False)
     journal.undo("BETA")
@@ -106,7 +124,7 @@ def test_what_runs_have_replaced_is_forgotten_long_after_their_end(database, she
     assert {row["replaced_by"] for row in shelf.rows(shelf.tables.replaced)} == {"a", "c"}
     fresh.undo("BETA")
     assert marks(shelf) == ["b", "b"]
-    assert finished.symbols() == []
+    assert finished.begin_undo() == []
     with pytest.raises(CannotRestore, match="2 rows written_by b are left"):
         finished.check_undone(["BETA"])
     unfinished.check_undone(["BETA"])

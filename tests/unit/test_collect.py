@@ -14,11 +14,13 @@ from pydantic import HttpUrl, SecretStr
 
 from flows.errors import InvalidArguments
 from flows.library.collect import collect  # noqa: F401 - registers the flow
+from flows.library.collect.database import Database
 from flows.library.collect.errors import BadRows
 from flows.library.collect.pace import Pace
 from flows.library.collect.price import prices_in
 from flows.library.collect.query import Format, Query
 from flows.library.collect.source import SYMBOLS, Limit, create_app
+from flows.library.collect.target import Target
 from flows.registry import REGISTRY
 
 SPEC = REGISTRY.get("collect")
@@ -123,6 +125,12 @@ def test_a_pace_spaces_turns_evenly_and_does_not_save_them_up() -> None:
 
     asyncio.run(turns())
     assert slept == [0.0, 0.25, 0.15, 0.0, 0.25]
+
+
+def test_the_password_goes_to_the_database_and_is_not_shown() -> None:
+    with Database(Target("postgresql://ann@db/prices", SecretStr("pw"), "prices")) as database:
+        assert database.engine.url.password == "pw"
+        assert "pw" not in database.address
 
 
 # Rows

@@ -17,8 +17,18 @@ from flows.library.collect.target import Target
 
 T = TypeVar("T")
 
-_POSTGRESQL: Final = {"connect_timeout": 5, "tcp_user_timeout": 8000, "options": "-c lock_timeout=5s"}
-_SQLITE: Final = {"timeout": 5.0}
+# Nothing is waited for much longer than this: a cancel waits with it.
+_LIMITS: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {"timeout": 5.0},
+    "postgresql": {
+        "connect_timeout": 5,
+        "options": "-c lock_timeout=5s",
+        "tcp_user_timeout": 8000,
+        "keepalives_idle": 2,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    },
+}
 # Two that write the same rows at the same time, and a server that restarts: the next attempt finds it settled.
 _PASSING: Final = (sa_exc.IntegrityError, sa_exc.OperationalError, sa_exc.InterfaceError)
 
@@ -29,14 +39,13 @@ class Database(AbstractContextManager["Database"]):
     def __init__(self, target: Target, patience_s: float = 3.0) -> None:
         """It tries as long as `patience_s` when the database is away, or another is in the way."""
         url = sa.make_url(target.database)
+        kind = url.get_backend_name()
         self.tables = tables_of(target.table)
-        self._address = url.render_as_string()
-        if url.get_backend_name() == "postgresql":
+        self.address = url.render_as_string()
+        if kind == "postgresql":
             password = target.password.get_secret_value() if target.password else None
             url = url.set(drivername="postgresql+psycopg2", password=password)
-            self._engine = sa.create_engine(url, pool_size=1, connect_args=_POSTGRESQL)
-        else:
-            self._engine = sa.create_engine(url, pool_size=1, connect_args=_SQLITE)
+        self.engine = sa.create_engine(url, pool_size=1, connect_args=_LIMITS[kind])
         self._again = Retrying(
             retry=retry_if_exception_type(_PASSING),
             wait=wait_random_exponential(multiplier=0.05, max=2.0),
@@ -47,7 +56,7 @@ class Database(AbstractContextManager["Database"]):
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
     def commit(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` as one transaction; again, from its beginning, where another was in the way.
@@ -56,10 +65,10 @@ class Database(AbstractContextManager["Database"]):
         """
         try:
             for attempt in self._again:
-                with attempt, self._engine.begin() as connection:
+                with attempt, self.engine.begin() as connection:
                     return work(connection)
         except sa_exc.DBAPIError as error:
-            raise Unusable(f"{self._address}: {str(error.orig).strip()}") from error
+            raise Unusable(f"{self.address}: {str(error.orig).strip()}") from error
         raise AssertionError("tenacity raises the last error")
 
     def prepare(self) -> None:

@@ -62,8 +62,10 @@ class Journal:
         table = self._prices
         self._note(connection, symbol, rows=rows)
         old = sa.delete(table).where(table.c.symbol == symbol, table.c.day.in_([price.day for price in prices]))
-        kept = connection.execute(old.returning(*table.c)).mappings().all()
-        _insert(connection, self._replaced, [{**row, "replaced_by": self._run} for row in kept])
+        found = connection.execute(old.returning(*table.c)).mappings().all()
+        # Its own are there if this was done before, and nobody heard of it.
+        kept = [{**row, "replaced_by": self._run} for row in found if row["written_by"] != self._run]
+        _insert(connection, self._replaced, kept)
         marks = {"symbol": symbol, "written_by": self._run}
         _insert(connection, table, [{**price.model_dump(), **marks} for price in prices])
 
@@ -71,6 +73,13 @@ class Journal:
     def finish(self, connection: sa.Connection, symbol: str, problem: str | None = None) -> None:
         """There is no more to do for a symbol; with a `problem` it could not be had."""
         self._note(connection, symbol, problem=problem, done_at=_now())
+
+    @_transaction
+    def begin_undo(self, connection: sa.Connection) -> list[str]:
+        """The symbols that have rows to be taken back. Of the others nothing more is written."""
+        line = self._progress.c
+        connection.execute(sa.delete(self._progress).where(line.run == self._run, line.rows == 0))
+        return list(connection.scalars(self._lines("symbol")))
 
     @_transaction
     def undo(self, connection: sa.Connection, symbol: str) -> None:
@@ -89,11 +98,6 @@ class Journal:
                 f"table {self._prices.name}: {count:,} rows written_by {self._run} are left: what they replaced "
                 f"is kept for {_KEPT.days} days only"
             )
-
-    @_transaction
-    def symbols(self, connection: sa.Connection) -> list[str]:
-        """Those that may have rows to be taken back."""
-        return list(connection.scalars(self._lines("symbol")))
 
     @_transaction
     def problems(self, connection: sa.Connection, most: int) -> dict[str, str]:

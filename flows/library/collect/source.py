@@ -124,7 +124,9 @@ def main(port: int, requests_per_s: float) -> None:
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise click.ClickException(f"port {port}: {os.strerror(error.errno or 0)}: choose another with --port") from error
+        raise click.ClickException(
+            f"port {port}: {os.strerror(error.errno or 0)}: choose another with --port"
+        ) from error
     url = "http://{}:{}".format(*listening.getsockname())
     click.echo(
         f"Prices of {len(SYMBOLS)} symbols on {url}, {requests_per_s:g} requests a second. To collect some:\n"

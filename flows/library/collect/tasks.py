@@ -101,7 +101,7 @@ class Collect(CancelableTask):
 
         with Database(self.target, patience_s=_PATIENCE_S) as database:
             journal = Journal(database, run)
-            for symbol in self.track(journal.symbols()):
+            for symbol in self.track(journal.begin_undo()):
                 journal.undo(symbol)
             journal.check_undone(symbols)
 
