@@ -1,4 +1,8 @@
-"""The flow `collect`: daily prices from an HTTP source into a database table."""
+r"""The flow `collect`: daily prices from an HTTP source into a database table.
+
+poster post collect url=http://127.0.0.1:8001/prices symbols=ALPHA,BETA since=2026-01-01 until=2026-03-31 \
+    database=sqlite:///prices.db
+"""
 
 from __future__ import annotations
 
@@ -43,11 +47,9 @@ def collect(
         Field(description="where the table is: sqlite:///FILE or postgresql://USER@HOST/NAME, without a password"),
     ],
     password: Annotated[
-        SecretStr | None, Field(description="of the database: env:NAME or file:PATH, on the conductor's host")
+        SecretStr | None, Field(description="of the database, looked up on the conductor's host")
     ] = None,
-    token: Annotated[
-        SecretStr | None, Field(description="of the source, sent as a bearer token: env:NAME or file:PATH")
-    ] = None,
+    token: Annotated[SecretStr | None, Field(description="of the source, which gets it as a bearer token")] = None,
     table: Annotated[
         str,
         Field(description="made if it is not there: small letters, digits, _", pattern=r"^[a-z_][a-z0-9_]{0,39}$"),
