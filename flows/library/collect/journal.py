@@ -17,7 +17,7 @@ from flows.library.collect.tally import Tally
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_KEPT: Final = timedelta(days=30)
+_KEPT: Final = timedelta(days=7)
 
 
 def _transaction(

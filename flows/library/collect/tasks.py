@@ -14,6 +14,7 @@ from flows.library.collect.target import Target
 from flows.library.remote.errors import RemoteError
 
 if TYPE_CHECKING:
+    from flows.library.collect.feed import Feed
     from flows.library.collect.journal import Journal
     from flows.library.collect.price import Price
 
@@ -63,25 +64,27 @@ class Collect(CancelableTask):
         from flows.library.remote.asking import new_client
 
         with Database(self.target) as database:
-            journal = Journal(database, run)
-            to_do = journal.begin(symbols)
-            tally = journal.tally()
             async with new_client() as client:
-                feed = Feed(client, self.query)
-                for symbol in to_do:
-                    self._report(tally)
-                    try:
-                        prices = await feed.prices_of(symbol)
-                    except (BadRows, RemoteError) as error:
-                        if on_error == "stop":
-                            raise
-                        LOG.warning("skipped %s: %s", symbol, error)
-                        journal.finish(symbol, problem=str(error))
-                        tally = tally.skipped()
-                    else:
-                        self._store(journal, symbol, prices, batch)
-                        tally = tally.stored(len(prices))
+                feed, journal = Feed(client, self.query), Journal(database, run)
+                await self._collect(feed, journal, symbols, skips=on_error == "skip", batch=batch)
+
+    async def _collect(self, feed: Feed, journal: Journal, symbols: list[str], *, skips: bool, batch: int) -> None:
+        to_do = journal.begin(symbols)
+        tally = journal.tally()
+        for symbol in to_do:
             self._report(tally)
+            try:
+                prices = await feed.prices_of(symbol)
+            except (BadRows, RemoteError) as error:
+                if not skips:
+                    raise
+                LOG.warning("skipped %s: %s", symbol, error)
+                journal.finish(symbol, problem=str(error))
+                tally = tally.skipped()
+            else:
+                self._store(journal, symbol, prices, batch)
+                tally = tally.stored(len(prices))
+        self._report(tally)
 
     def _store(self, journal: Journal, symbol: str, prices: list[Price], batch: int) -> None:
         for start in range(0, len(prices), batch):
