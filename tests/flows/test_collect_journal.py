@@ -15,6 +15,8 @@ from flows.library.collect.journal import Journal, forget_finished
 from flows.library.collect.price import Price
 from flows.library.collect.target import Target
 from tests.flows.shelf import A_PRICE, Shelf
+from tests.servers import PostgreSQL
+from tests.servers.required import require
 from tests.waiting import until
 
 DAYS = [date(2026, 1, 5), date(2026, 1, 7)]  # on the first of them BETA has a row already
@@ -145,3 +147,18 @@ def test_who_writes_the_same_row_at_the_same_time_is_waited_for(postgresql_url):
         assert marks(shelf) == ["a", "a"]
         Journal(database, "a").undo("BETA")
         assert marks(shelf) == ["an older job", "someone else"]
+
+
+def test_a_database_that_restarts_is_waited_for():
+    require(PostgreSQL)
+    with PostgreSQL() as server, Shelf(server.create_database()) as shelf:
+        target = Target(shelf.url, None, "prices")
+        with Database(target, patience_s=60) as database:
+            journal = wrote(database, "a")
+            server.kill()
+            undoing = threading.Thread(target=journal.undo, args=["BETA"])
+            undoing.start()
+            server.restart()
+            undoing.join(60)
+        shelf.engine.dispose()  # its connections went with the server
+        assert shelf.is_as_before
