@@ -37,6 +37,7 @@ from jobboard.statements import Script
 from jobboard.states import State
 from jobboard.task_view import SEAL
 from jobboard.taskflow_rows import ATOMS
+from poster.client import Client
 from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step, settings_for
 from tests.servers import PostgreSQL
@@ -868,6 +869,19 @@ def test_no_more_of_a_flow_run_at_once_than_it_allows(house):
     with house.running("one"), house.running("two"):
         assert {house.comes_to(job).state for job in limited + others} == {S.COMPLETED}
     assert max(most) == 1
+
+
+def test_what_waits_for_others_of_its_flow_says_so(house):
+    gate = Gate()
+    house.flow(lambda: [house.step("a", gate)])
+    first, second = (house.post(max_running=1) for _ in range(2))
+    with house.running(), Client.open(house.settings, registry=house.registry) as client:
+        gate.arrived()
+        said = f"waits for {first}: flow f runs 1 at a time"
+        assert client.show(second).reason == said
+        assert [job.reason for job in client.explained(client.list())] == [said, None]
+        gate.open.set()
+        house.comes_to(second, S.COMPLETED)
 
 
 def test_flows_that_it_does_not_know_are_left_alone(house):

@@ -40,11 +40,13 @@ def patiently() -> AsyncRetrying:
 
 @contextmanager
 def reaching(what: str) -> Iterator[None]:
-    """Raise `Unavailable` if the way to the server breaks."""
+    """Raise `Unavailable` if the way to the server breaks, `Declined` if it leads nowhere."""
     try:
         yield
     except httpx.TransportError as error:
         raise Unavailable(f"{what}: {type(error).__name__}: {error}") from error
+    except httpx.RequestError as error:  # too many redirects, a content that cannot be decoded
+        raise Declined(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def check(response: httpx.Response) -> None:
