@@ -39,6 +39,8 @@ class Ran:
 
     job: Job
     history: list[HistoryLine]
+    log: str
+    """What its conductors wrote to standard error, its tasks' lines among it."""
     _bench: Bench
 
     @property
@@ -115,8 +117,10 @@ class Bench(AbstractContextManager["Bench"]):
     def _run(self, job: str, moments: Sequence[Moment]) -> Ran:
         left: list[Moment] = list(moments)
         looks: dict[str, int] = {}
+        log = ""
         while self._records.get(job).state not in AT_REST:
             child = self._child({"job": job, "moments": as_dicts(left)})
+            log += child.stderr
             told = [json.loads(line) for line in child.stdout.splitlines()]
             reached = sum("reached" in one for one in told)
             is_to_die = reached > 0 and left[reached - 1].act == "crash"
@@ -129,7 +133,7 @@ class Bench(AbstractContextManager["Bench"]):
                 f"its tasks have looked so often whether they are to stop: {looks or 'never'}"
             )
         lines = history.read(self._database, job, kinds=history.KINDS, limit=10_000)
-        return Ran(self._records.get(job), lines, self)
+        return Ran(self._records.get(job), lines, log, self)
 
     def _child(self, plan: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         own = {

@@ -66,7 +66,9 @@ class RenderScenes(CancelableTask):
 
         def report(number: int, state: str, share: float) -> None:
             overview.note(number, state, share)
-            self.update_progress(overview.progress, done=overview.done, total=overview.total, now=overview.now or None)
+            self.update_progress(
+                overview.progress, done=overview.done, total=overview.total, now=overview.now or None
+            )
 
         async with renderer_at(str(url), token) as renderer:
             renderings = [
