@@ -288,12 +288,19 @@ def test_a_scene_that_is_not_rendered_fails_the_job(house, service, film, caplog
     assert_nothing_left(film, service, job.id, "")
 
 
-def test_a_wrong_token_is_told(house, service, film, monkeypatch):
+def test_a_wrong_token_is_told_before_anything_is_submitted(house, service, film, monkeypatch):
     monkeypatch.setenv("RENDER_TOKEN", "of someone else")
     job = ended(house, film)
-    # Nor can the revert ask what became of it.
-    assert (job.state, job.error.type.rpartition(".")[2]) == ("revert_failed", "Declined")
+    assert (job.state, job.error.type.rpartition(".")[2]) == ("failed", "Declined")
     assert "401 Unauthorized" in job.error.message
+    assert_nothing_left(film, service, job.id, "")
+
+
+def test_what_is_no_rendering_service_is_told(house, service, film):
+    job = ended(house, film | {"url": f"{service.url}/docs"})
+    assert (job.state, job.error.type.rpartition(".")[2]) == ("failed", "Declined")
+    assert job.error.message.endswith("404: is there a rendering service?")
+    assert [*film["target"].parent.iterdir()] == []
 
 
 # The service

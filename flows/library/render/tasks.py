@@ -14,6 +14,7 @@ from flows import CancelableTask
 from flows.library.files.meter import Meter
 from flows.library.files.replacement import Replacement, Stamp, stamp_of, sync_folder
 from flows.library.files.workplace import new_file
+from flows.library.remote.together import together
 from flows.library.render.errors import NotCancelled
 from flows.library.render.film import PLAIN, check_target, ffmpeg, in_listing, joined
 from flows.library.render.overview import Overview
@@ -22,7 +23,7 @@ from flows.library.render.workplace import RenderPlace
 
 
 class Prepare(CancelableTask):
-    """Check that the film can be made here, claim its place, and choose what the order is called on the service.
+    """Check that the film can be made, claim its place, and choose what the order is called on the service.
 
     The name is stored before anything is submitted under it: who goes on after a crash, or reverts, finds it all.
     Another attempt has another, and is not given what this one had cancelled.
@@ -30,10 +31,18 @@ class Prepare(CancelableTask):
 
     default_provides = ("order", "replaces")
 
-    def execute(self, target: Path) -> tuple[str, Stamp | None]:
+    async def execute(self, url: HttpUrl, target: Path, token: SecretStr | None) -> tuple[str, Stamp | None]:
+        # Who only posts a job loads this module too, and needs no HTTP.
+        from flows.library.render.renderer import renderer_at
+
         check_target(target)
         RenderPlace(target, self.job).claim()
-        return f"{self.job or 'local'}-{secrets.token_hex(4)}", stamp_of(target)
+        order = f"{self.job or 'local'}-{secrets.token_hex(4)}"
+        async with renderer_at(str(url), token) as renderer:
+            await renderer.look(
+                order
+            )  # is it there, and does it take the token? As yet there is nothing to revert
+        return order, stamp_of(target)
 
     def revert(self, target: Path, **_: Any) -> None:
         RenderPlace(target, self.job).remove()
@@ -56,12 +65,11 @@ class RenderScenes(CancelableTask):
         max_bytes: int,
         order: str,
     ) -> int:
-        # Who only posts a job loads this module too, and needs no HTTP.
-        from flows.library.remote.together import together
         from flows.library.render.renderer import renderer_at
         from flows.library.render.rendering import Rendering
 
         work = RenderPlace(target, self.job)
+        size = Size(width=width, height=height)
         overview = Overview(len(scenes))
 
         def report(number: int, state: str, share: float) -> None:
@@ -72,20 +80,11 @@ class RenderScenes(CancelableTask):
 
         async with renderer_at(str(url), token) as renderer:
             renderings = [
-                Rendering(
-                    renderer,
-                    work,
-                    number,
-                    f"{order}-{number}",
-                    scene,
-                    Size(width=width, height=height),
-                    max_bytes,
-                    report,
-                )
-                for number, scene in enumerate(scenes, 1)
+                Rendering(renderer, work, number, name, scene, size, max_bytes, report)
+                for number, (name, scene) in enumerate(zip(_names(order, scenes), scenes, strict=True), 1)
             ]
             await together([rendering.run for rendering in renderings], at_once)
-        return sum(work.scene(number).stat().st_size for number in range(1, len(scenes) + 1))
+        return sum(file.stat().st_size for file in work.scenes(len(scenes)))
 
     async def revert(
         self,
@@ -99,14 +98,18 @@ class RenderScenes(CancelableTask):
         from flows.library.render.renderer import renderer_at
 
         # Also those that were never submitted, as far as anyone here knows: the answer may have been lost.
-        names = [f"{order}-{number}" for number in range(1, len(scenes) + 1)]
+        names = _names(order, scenes)
         async with renderer_at(str(url), token) as renderer:
-            ended = await asyncio.gather(
-                *(renderer.cancel(name, cancel_within) for name in names), return_exceptions=True
-            )
-        left = [f"{name} ({error})" for name, error in zip(names, ended, strict=True) if error is not None]
+            cancels = [renderer.cancel(name, cancel_within) for name in names]
+            errors = await asyncio.gather(*cancels, return_exceptions=True)
+        left = [f"{name} ({error})" for name, error in zip(names, errors, strict=True) if error is not None]
         if left:
             raise NotCancelled(f"may still be under way on the service: {', '.join(left)}")
+
+
+def _names(order: str, scenes: list[Scene]) -> list[str]:
+    """What the scenes are called on the service."""
+    return [f"{order}-{number}" for number in range(1, len(scenes) + 1)]
 
 
 class Assemble(CancelableTask):
@@ -116,7 +119,7 @@ class Assemble(CancelableTask):
 
     def execute(self, scenes: list[Scene], target: Path, scene_bytes: int) -> Stamp | None:
         work = RenderPlace(target, self.job)
-        files = [work.scene(number) for number in range(1, len(scenes) + 1)]
+        files = work.scenes(len(scenes))
         if target.suffix == PLAIN:
             with new_file(work.film) as film:
                 for chunk in Meter(self, scene_bytes).passing(joined(files)):

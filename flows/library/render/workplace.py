@@ -14,6 +14,10 @@ class RenderPlace(Workplace):
         """A scene, once all of it is there."""
         return self.folder / f"scene-{number:04}.y4m"
 
+    def scenes(self, count: int) -> list[Path]:
+        """All of them, in order."""
+        return [self.scene(number) for number in range(1, count + 1)]
+
     def part(self, number: int) -> Path:
         """What has come of it so far."""
         return self.folder / f"scene-{number:04}.part"
