@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,19 @@ def slow_service() -> Iterator[RenderingService]:
         yield running
 
 
+@pytest.fixture
+def fake_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a script in its place."""
+
+    def put(script: str) -> None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin/ffmpeg").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+
+    return put
+
+
 def posted(house: House, film: dict[str, Any]) -> str:
     return house.post("render", arguments=REGISTRY.get("render").as_json(film))
 
@@ -222,21 +236,18 @@ def test_a_cancel_of_what_waits_leaves_nothing_pending(house, slow_service, film
     assert_nothing_left(film, slow_service, job, caplog.text)
 
 
-def test_a_retry_is_not_given_what_was_cancelled(house, slow_service, service, film):
+def test_a_retry_is_not_given_what_was_cancelled(house, service, film):
+    slow = film | {"scenes": [{"text": f"scene {number}", "seconds": 15} for number in (1, 2)]}
     with house.running():
-        job = posted(house, film | {"url": slow_service.url, "scenes": SCENES[:2]})
-        first = await_two_scenes(house, slow_service, job)
+        job = posted(house, slow)
+        first = await_two_scenes(house, service, job)
         house.records.cancel(job, by="bob")
         house.comes_to(job, State.CANCELLED)
         house.records.retry(job, by="bob")
-        until(lambda: len(slow_service.renders(job)) == 4, what="the scenes of the second attempt")
-        assert slow_service.states(job) == ["cancelled", "cancelled", "rendering", "rendering"]
-        assert {render["name"].rpartition("-")[0] == first for render in slow_service.renders(job)} == {
-            True,
-            False,
-        }
-        house.records.cancel(job, by="bob")
-        house.comes_to(job, State.CANCELLED)
+        done = house.comes_to(job, State.COMPLETED)
+    assert done.results["order"] != first
+    assert service.states(job) == ["cancelled", "cancelled", "done", "done"]
+    assert [*film["target"].parent.iterdir()] == [film["target"]]
 
 
 @pytest.mark.parametrize("trouble", ["away", "slow"])
@@ -286,6 +297,38 @@ def test_a_scene_that_is_not_rendered_fails_the_job(house, service, film, caplog
     assert (job.state, job.error.type.rpartition(".")[2]) == ("failed", "NotRendered")
     assert job.error.message.startswith(f"scene 2, {order}-2 on the service: {said}")
     assert_nothing_left(film, service, job.id, "")
+
+
+def test_an_ffmpeg_that_fails_fails_the_job(house, service, film, fake_ffmpeg):
+    fake_ffmpeg("echo there is no such codec; exit 3")
+    job = ended(house, film | {"target": film["target"].with_suffix(".mp4")})
+    assert (job.state, job.error.task) == ("failed", "assemble")
+    assert job.error.message == "ffmpeg: exit code 3: there is no such codec"
+    assert_nothing_left(film, service, job.id, "")
+
+
+def test_an_ffmpeg_that_runs_is_stopped_by_a_cancel(house, service, film, fake_ffmpeg, tmp_path):
+    fake_ffmpeg(f"echo $$ > {tmp_path}/pid; mv {tmp_path}/pid {tmp_path}/runs; exec sleep 600")
+    with house.running():
+        job = posted(house, film | {"target": film["target"].with_suffix(".mp4")})
+        until((tmp_path / "runs").exists, what="ffmpeg")
+        house.records.cancel(job, by="bob")
+        house.comes_to(job, State.CANCELLED)
+    assert not psutil.pid_exists(int((tmp_path / "runs").read_text()))
+    assert_nothing_left(film, service, job, "")
+
+
+def test_a_film_that_someone_else_makes_meanwhile_stays(house, service, film):
+    slow = film | {"scenes": [{"text": "scene 1", "seconds": 15}]}
+    with house.running():
+        job = posted(house, slow)
+        until(lambda: service.states(job) == ["rendering"], what="the scene")
+        film["target"].write_text("someone else's")
+        failed = house.comes_to(job, State.FAILED)
+    assert (failed.error.task, failed.error.type.rpartition(".")[2]) == ("publish", "Changed")
+    assert film["target"].read_text() == "someone else's"
+    film["target"].unlink()
+    assert_nothing_left(film, service, job, "")
 
 
 def test_a_wrong_token_is_told_before_anything_is_submitted(house, service, film, monkeypatch):
