@@ -6,12 +6,13 @@ was submitted before a crash can be found, and cancelled, by who knows nothing b
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import httpx
 from pydantic import BaseModel, Field, SecretStr, ValidationError
@@ -23,6 +24,8 @@ from flows.library.remote.errors import Declined, Unavailable
 from flows.library.render.scene import Scene, Size
 
 LOG = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 20  # requests, however many scenes there are
 
 
 class Render(BaseModel):
@@ -52,7 +55,7 @@ async def renderer_at(url: str, token: SecretStr | None) -> AsyncIterator[Render
     async with new_client() as client:
         if token is not None:
             client.headers["Authorization"] = f"Bearer {token.get_secret_value()}"
-        yield Renderer(client, f"{url.rstrip('/')}/renders")
+        yield Renderer(client, f"{url.rstrip('/')}/renders", asyncio.Semaphore(_AT_ONCE))
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Renderer:
 
     client: httpx.AsyncClient
     url: str
+    room: asyncio.Semaphore
 
     async def submit(self, name: str, scene: Scene, size: Size) -> Render:
         """Have it rendered; what it is if it was submitted before. Waits as long as the service is full."""
@@ -103,8 +107,9 @@ class Renderer:
                 LOG.info("%s: asking on", full)  # it is not away: there is no reason to give up
 
     async def _ask(self, method: str, path: str, **how: Any) -> Render | None:
-        with reaching(f"{method} {self.url}/{path}"):
-            response = await self.client.request(method, f"{self.url}/{path}", **how)
+        async with self.room:
+            with reaching(f"{method} {self.url}/{path}"):
+                response = await self.client.request(method, f"{self.url}/{path}", **how)
         if response.status_code == 404:
             return None
         try:
