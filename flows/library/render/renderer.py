@@ -82,8 +82,10 @@ class Renderer:
         await Transfer(self.client, f"{self.url}/{name}/video", part, validator, max_bytes, report).run()
 
     async def cancel(self, name: str, within_s: float) -> None:
-        """Cancel it, and wait until it has ended. One that the service does not know is none. `Unavailable` if
-        that is not so within this time."""
+        """Cancel it, and wait until it has ended. One that the service does not know is none.
+
+        Raises `Unavailable` if that is not so within this time.
+        """
         asking = AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_s,
@@ -110,18 +112,20 @@ class Renderer:
         async with self.room:
             with reaching(f"{method} {self.url}/{path}"):
                 response = await self.client.request(method, f"{self.url}/{path}", **how)
-        if response.status_code == 404:
-            return None
-        try:
-            check(response)
-        except Unavailable as error:
-            if response.status_code != 429:
-                raise
-            raise Full(str(error), error.after_s) from error
-        try:
-            return Render.model_validate_json(response.content)
-        except ValidationError as error:
-            raise Declined(f"{method} {self.url}/{path}: it answers what is no render: {error}") from error
+        return None if response.status_code == 404 else _read(response)
+
+
+def _read(response: httpx.Response) -> Render:
+    try:
+        check(response)
+    except Unavailable as error:
+        if response.status_code != 429:
+            raise
+        raise Full(str(error), error.after_s) from error
+    try:
+        return Render.model_validate_json(response.content)
+    except ValidationError as error:
+        raise Declined(f"{response.request.url}: it answers what is no render: {error}") from error
 
 
 def _say(state: RetryCallState) -> None:
