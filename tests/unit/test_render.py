@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from flows.errors import Interrupted, InvalidArguments
 from flows.library.files.errors import Damaged
+from flows.library.remote.asking import ATTEMPTS
+from flows.library.remote.errors import Declined, Unavailable
 from flows.library.remote.together import together
 from flows.library.render import render
 from flows.library.render.film import in_listing, joined
 from flows.library.render.overview import Overview
-from flows.library.render.rendering import pauses_s
+from flows.library.render.renderer import Render, Renderer, renderer_at
+from flows.library.render.rendering import Rendering, pauses_s
+from flows.library.render.scene import Scene, Size
 from flows.library.render.service.picture import header, picture
+from flows.library.render.workplace import RenderPlace
 from flows.registry import REGISTRY
 
 SPEC = REGISTRY.get("render")
@@ -85,6 +92,84 @@ def test_an_overview_of_many_is_short() -> None:
     for number in range(1, 101):
         overview.note(number, "queued", 0.0)
     assert overview.now.endswith("scene 5 queued, and 95 more")
+
+
+# What is asked of the service
+
+
+class Service:
+    """Answers what a test says, one after the other, then the last for ever. Nobody waits for long here."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: httpx.Response) -> None:
+        self.asked: list[str] = []
+        self._answers = list(answers)
+        really = asyncio.sleep
+        monkeypatch.setattr(asyncio, "sleep", lambda _seconds: really(0))
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(f"{request.method} {request.url.path}")
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+    def submit(self) -> Render:
+        return asyncio.run(self._submit())
+
+    async def _submit(self) -> Render:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(self.answer)) as client:
+            renderer = Renderer(client, "http://x/renders", asyncio.Semaphore(1))
+            return await renderer.submit("a-1", Scene(text="x"), Size(width=16, height=16))
+
+
+QUEUED = {"state": "queued", "what": "we do not know"}
+
+
+def test_a_service_that_is_full_is_asked_for_as_long_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = httpx.Response(429, headers={"Retry-After": "1"})
+    service = Service(monkeypatch, *[full] * 20, httpx.Response(201, json=QUEUED))
+    assert service.submit() == Render(state="queued")
+    assert service.asked == ["PUT /renders/a-1"] * 21
+
+
+def test_a_service_that_is_away_is_asked_six_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(monkeypatch, httpx.Response(503))
+    with pytest.raises(Unavailable, match="503 Service Unavailable"):
+        service.submit()
+    assert len(service.asked) == ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(404), "404: is there a rendering service?"),
+        (httpx.Response(422), "422 Unprocessable"),
+        (httpx.Response(200, text="<html>"), "it answers what is no render"),
+        (httpx.Response(200, json={"state": "melted"}), "it answers what is no render"),
+    ],
+)
+def test_what_is_a_no_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, answer: httpx.Response, said: str
+) -> None:
+    service = Service(monkeypatch, answer)
+    with pytest.raises(Declined, match=re.escape(said)):
+        service.submit()
+    assert len(service.asked) == 1
+
+
+def test_a_scene_that_is_there_is_not_asked_for(tmp_path: Path) -> None:
+    work = RenderPlace(tmp_path / "film.y4m", "job")
+    work.claim()
+    work.scene(3).touch()
+    told: list[Any] = []
+
+    def report(*how: Any) -> None:
+        told.append(how)
+
+    async def run() -> None:
+        async with renderer_at("http://127.0.0.1:1", None) as nobody:
+            rendering = Rendering(nobody, work, 3, "a-3", Scene(text="x"), Size(width=16, height=16), 1, report)
+            await rendering.run()
+
+    asyncio.run(run())
+    assert told == [(3, "done", 1.0)]
 
 
 # Films
