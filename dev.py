@@ -118,6 +118,7 @@ TOOLS = (
     Tool("etcd", ("etcd",), apt="etcd-server", brew="etcd"),
     Tool("curl", ("curl",), apt="curl", brew="curl"),
     Tool("jq", ("jq",), apt="jq", brew="jq"),
+    Tool("ffmpeg", ("ffmpeg",), apt="ffmpeg", brew="ffmpeg"),
     Tool(
         "Chromium",
         (
@@ -132,7 +133,7 @@ TOOLS = (
         brew="--cask chromium",
     ),
 )
-BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq", "Chromium"))
+BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq", "ffmpeg", "Chromium"))
 
 
 class SetupError(Exception):

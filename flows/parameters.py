@@ -341,7 +341,7 @@ def _problems(model: type[BaseModel], error: ValidationError) -> list[ArgumentPr
     for detail in error.errors(include_url=False):
         name = str(detail["loc"][0]) if detail["loc"] else "arguments"
         inside = ".".join(str(part) for part in detail["loc"][1:])
-        message = _message(model, name, detail["type"], detail["msg"])
+        message = _in_small(detail["msg"]) if inside else _message(model, name, detail["type"], detail["msg"])
         # What is given for a parameter that does not exist may be a secret, with a slip in its name.
         silent = detail["type"] in ("missing", "extra_forbidden") or name in secrets
         given = "" if silent else f" (got {_shown(detail['input'])})"
@@ -354,7 +354,12 @@ def _message(model: type[BaseModel], name: str, kind: str, message: str) -> str:
         return f"no such parameter, there are: {', '.join(model.model_fields) or 'none'}"
     if kind == "missing":
         return f"required, wants {wanted(model, name)}"
-    return message if message[1:2].isupper() else message[0].lower() + message[1:]
+    return _in_small(message)
+
+
+def _in_small(message: str) -> str:
+    said = message.removeprefix("Value error, ")
+    return said if said[1:2].isupper() else said[:1].lower() + said[1:]
 
 
 def wanted(model: type[BaseModel], name: str) -> str:

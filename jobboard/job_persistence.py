@@ -169,7 +169,7 @@ def _begins(atom: Values) -> bool:
 
 
 def _state_of(atom: Values) -> AtomState:
-    return AtomState(atom["name"], atom["state"], atom["failure"] or atom["revert_failure"])
+    return AtomState(atom["name"], atom["state"], atom["revert_failure"] or atom["failure"])
 
 
 def _without_progress(row: Values) -> Values:

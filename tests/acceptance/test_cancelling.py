@@ -98,7 +98,7 @@ def test_the_call_of_the_page_ends_when_its_socket_is_shut() -> None:
 
 @pytest.fixture
 def house(sqlite_url: str, tmp_path: Path):
-    file = tmp_path / "render.py"
+    file = tmp_path / "draw_example.py"
     file.write_text(_program("@flow("))
     load_flows([str(file)])
     with closing(open_database(sqlite_url)) as database:
@@ -107,17 +107,17 @@ def house(sqlite_url: str, tmp_path: Path):
 
 def test_the_flow_of_the_page_owes_nothing(house, tmp_path):
     out = tmp_path / "out"
-    foreign = out / "render-of-another" / "00000.txt"
+    foreign = out / "frames-of-another" / "00000.txt"
     foreign.parent.mkdir(parents=True)
     foreign.touch()
-    job = house.post("render", arguments={"out": str(out), "frames": 1000})
-    made = out / f"render-{job}"
+    job = house.post("draw", arguments={"out": str(out), "frames": 1000})
+    made = out / f"frames-{job}"
     with house.running():
         until((made / "00001.txt").exists, 60, "the frames")
         house.records.cancel(job, by="bob")
         house.comes_to(job, State.CANCELLED)
         assert [*out.rglob("*.txt")] == [foreign]
         assert not made.exists()
-        short = house.post("render", arguments={"out": str(out), "frames": 3})
+        short = house.post("draw", arguments={"out": str(out), "frames": 3})
         house.comes_to(short, State.COMPLETED)
-    assert len([*(out / f"render-{short}").iterdir()]) == 3
+    assert len([*(out / f"frames-{short}").iterdir()]) == 3

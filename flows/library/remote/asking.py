@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from flows.library.remote.errors import Declined, Unavailable
 
@@ -18,7 +18,7 @@ ATTEMPTS: Final = 6
 
 _PATIENCE_S: Final = 30.0  # with a server that says nothing
 _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_BACK_OFF: Final = wait_exponential_jitter(initial=0.5, max=60.0)
+_BACK_OFF: Final = wait_exponential(multiplier=0.5, max=60.0) + wait_random(0.0, 1.0)
 _LONGEST_ASKED_S: Final = 3600.0
 
 
