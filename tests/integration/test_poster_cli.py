@@ -1,4 +1,7 @@
-"""The command `poster` as processes of its own, on real databases. What needs a conductor is tested elsewhere."""
+"""The command `poster` on real databases. What needs a conductor is tested elsewhere.
+
+Some tests start processes, on each kind of database. The others, of what is said and of codes, do without.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +40,12 @@ TASKS = [
 
 @pytest.fixture
 def poster(sqlite_url: str) -> Poster:
-    return Poster(sqlite_url)
+    return PosterHere(sqlite_url)
 
 
 @pytest.fixture
 def any_poster(database_url: str) -> Poster:
+    """Processes."""
     return Poster(database_url)
 
 
@@ -426,10 +430,6 @@ class TestLogs:
 
 
 class TestShowing:
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
-
     def test_prefixes(self, poster):
         first, second = poster.post(), poster.post()
         shared = next(n for n in range(26) if first[n] != second[n])
@@ -495,10 +495,6 @@ class TestShowing:
 
 
 class TestList:
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
-
     def test_newest_first_and_filtered(self, poster):
         first, second, third = poster.post(), poster.post(), poster.post()
         poster("cancel", second)
@@ -555,10 +551,6 @@ class TestOverview:
     @pytest.fixture
     def any_poster(self, database_url: str) -> Poster:
         return PosterHere(database_url)
-
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
 
     def test_flows(self, poster):
         found = {flow["name"]: flow for flow in poster("flows", "--json").json}
@@ -648,10 +640,6 @@ class TestOverview:
 
 
 class TestOptions:
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
-
     @pytest.mark.parametrize("order", [["--json", "list"], ["list", "--json"]])
     def test_json_before_and_after(self, poster, order):
         assert poster(*order).json == []
@@ -688,10 +676,6 @@ class TestOptions:
 
 
 class TestUnreachable:
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
-
     @pytest.mark.parametrize(
         "words",
         [
@@ -721,6 +705,10 @@ class TestUnreachable:
 
 
 class TestShell:
+    @pytest.fixture
+    def poster(self, sqlite_url: str) -> Poster:
+        return Poster(sqlite_url)
+
     def test_errors_are_told_in_one_line(self, poster):
         ran = poster("list", "--database-url", NOWHERE)
         assert (ran.code, ran.out, len(ran.err.splitlines())) == (4, "", 1)
