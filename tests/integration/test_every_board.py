@@ -26,9 +26,8 @@ from jobboard.schema import attempts, conductors, events, jobs, sessions
 from jobboard.states import State
 from jobboard.taskflow_rows import ATOMS, FLOWS
 from tests.contract.boards import expire_session
-from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step, settings_for
-from tests.servers import Etcd, PostgreSQL, Redis, ServerProcess, ZooKeeper
+from tests.servers import Etcd, Redis, ServerProcess, ZooKeeper
 from tests.servers.required import require
 from tests.waiting import until
 
@@ -42,11 +41,6 @@ EVERYWHERE = [
     *(f"{board} beside sqlite" for board in ON_SERVERS),
     "redis beside postgresql",
 ]
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 @pytest.fixture(params=EVERYWHERE)
