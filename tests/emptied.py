@@ -31,4 +31,5 @@ def emptied(server: PostgreSQL, template: str) -> str:
         cursor.execute(f"SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN {_KEPT}")
         tables = [name for (name,) in cursor.fetchall()]
         cursor.execute(";".join(f'DELETE FROM "{name}"' for name in tables))
+        cursor.execute("SELECT setval(CAST(sequencename AS regclass), 1, false) FROM pg_sequences")
     return url

@@ -112,7 +112,7 @@ class Poster:
 
 
 class PosterHere(Poster):
-    """The command in this process, without a start of half a second: what it says, and the code it would end with."""
+    """The command in this process, without a start of half a second: what it says, and its exit code."""
 
     def __call__(self, *words: str, given: str | bytes = b"", **environment: str) -> Ran:
         data = given.encode() if isinstance(given, str) else given

@@ -52,7 +52,7 @@ def test_without(copy: Path, mutation: Mutation, test: str):
 
 
 def test_the_copy_is_sound(copy: Path):
-    """What fails with a mutation passes without one, with as little patience; random histories wait for nothing."""
+    """What fails with a mutation passes without, with as little patience; random histories wait for nothing."""
     tests = {test for mutation in MUTATIONS for test in mutation.tests} - {HISTORIES}
     ran = run(copy, *sorted(tests))
     assert ran.returncode == 0, ran.stdout[-3000:]
