@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from jobboard import history
+from jobboard.boards.zookeeper import ZookeeperBoard
 from jobboard.conductors import Registration
 from jobboard.database import Database, open_database
 from jobboard.history import NewLine
@@ -622,7 +623,8 @@ class TestOverview:
         }
         assert "s3cret" not in ran.out + poster("doctor", "--database-url", NOWHERE).out
 
-    def test_doctor_without_a_board(self, poster):
+    def test_doctor_without_a_board(self, poster, monkeypatch):
+        monkeypatch.setattr(ZookeeperBoard.connect, "__defaults__", (1.0,))
         ran = poster("doctor", "--jobboard-url", "zookeeper://127.0.0.1:1/x", "--json")
         assert ran.code == 4
         assert {check["name"]: check["status"] for check in ran.json["checks"]}["jobboard"] == "unreachable"
