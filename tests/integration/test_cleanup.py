@@ -11,16 +11,9 @@ from jobboard import history
 from jobboard.errors import NoSuchJob, Refused
 from jobboard.schema import attempts, jobs
 from jobboard.states import State
-from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step
-from tests.servers import PostgreSQL
 
 S = State
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 def fail(task: Step) -> None:
