@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import types
 import typing
 import warnings
@@ -27,12 +28,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from flows.errors import ArgumentProblem, InvalidArguments, InvalidFlow
-from flows.secrets import Secrets
+from flows.secrets import MASK, Secrets
 from flows.stand_in import StandIn
 from flows.storable import MAX_DEPTH, NoRoom, plain
 
 _RESERVED: Final = frozenset({"result", "flow_failures", "self"})  # TaskFlow gives these to `revert` itself
 _SECRETS: Final = (SecretStr, SecretBytes, Secret)
+_PASSWORD: Final = re.compile(r"(://[^\s/@:]*:)[^\s/@]+(?=@)")  # in an address
 MAX_BYTES: Final = 1_000_000  # of all arguments, as JSON
 
 
@@ -370,5 +372,5 @@ def wanted(model: type[BaseModel], name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = _PASSWORD.sub(rf"\1{MASK}", repr(value))
     return text if len(text) <= 80 else text[:77] + "…"
