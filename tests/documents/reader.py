@@ -16,7 +16,7 @@ from tests.documents.page import Step
 from tests.documents.stand_ins import StandIns
 
 ROOT = Path(__file__).parents[2]
-_LIMIT_S = 100
+_LIMIT_S = 240  # far more than it takes: a page that hangs says where
 _TAIL = 3000
 
 # A program that goes on, and that the page puts into a terminal of its own.
@@ -24,6 +24,8 @@ _GOES_ON = re.compile(
     r"^((?:\w+=\S+ )*(?:conductor run|poster serve)\b(?!.*--(?:burst|help))[^&|>#\n]*?)([ \t]*(?:#.*)?)$",
     re.MULTILINE,
 )
+_CONDUCTS = re.compile(r"^conductor run\b(?!.*--(?:burst|help))", re.MULTILINE)
+_SERVES = re.compile(r"\bposter serve\b(?!.*--help)(?:.*?--port[ =](\d+))?")
 _LISTENS = re.compile(r"--metrics-port[ =](\d+)")
 
 # What those that go on say would stand between the lines of the others, so it has a file of its own.
@@ -31,7 +33,7 @@ _PROGRAM = """\
 #!/bin/bash
 export PYTHONPATH={root}
 case "$1" in
-    run) shift; set -- run --grace 2s "$@" ;;
+    run) shift; set -- run --grace 2s "$@"; echo $$ >> "$READER/conductors" ;;
     serve) shift; set -- serve --port {port} "$@" ;;
     *) exec {python} -m {name} "$@" ;;
 esac
@@ -57,6 +59,17 @@ listens() {
     done
     echo "nobody listens on port $1"
     return 1
+}
+conduct() {
+    until [ "$(wc -l < "$READER/conductors")" -ge "$1" ]; do sleep 0.05; done
+    for pid in $(cat "$READER/conductors"); do
+        for _ in {1..20}; do
+            kill -0 "$pid" 2> "$READER/none" || continue 2
+            if poster conductors --json | grep '"pid": '"$pid," > "$READER/none"; then continue 2; fi
+        done
+        echo "the conductor does not say that it lives"
+        return 1
+    done
 }
 """
 
@@ -84,6 +97,8 @@ class Reader:
         for made in (self._work, self._own, self._home, self._own / "bin"):
             made.mkdir(parents=True)
         self._terminal, self._ends = self._own / "terminal", self._own / "ends"
+        self._conductors = 0  # so many were begun
+        (self._own / "conductors").touch()
 
     def follow(self, steps: Sequence[Step]) -> list[Seen]:
         """Do all of them. Raises `Stuck` at the first that does not end, or with another code than it should."""
@@ -115,17 +130,22 @@ class Reader:
         code = self._stand_ins.into(step.block.text)
         lines = []
         if step.block.language == "sh" and not step.saves:
-            text.write_text(_GOES_ON.sub(r"\1 &\2", code))
+            text.write_text(code if step.exits else _GOES_ON.sub(r"\1 &\2", code))
             lines += _ending(f". {quote(str(text))}", step.exits)
-            ports = [int(port) for port in _LISTENS.findall(code)]
-            ports += [self._stand_ins.port("8080")] if "poster serve" in code and "--help" not in code else []
-            lines += [f"listens {port}" for port in ports]
+            lines += [] if step.exits else self._awaited(code)
         else:
             text.write_text(code)
             name = quote(step.saves or f".line-{step.block.line}.py")
             lines += [f'mkdir -p "$(dirname {name})"', f"cp {quote(str(text))} {name}"]
             lines += _ending(f'python {name} 2>> "$READER/log"', step.exits) if step.is_run else []
         return "\n".join([*lines, 'wc -c < "$READER/terminal" >> "$READER/ends"', ""])
+
+    def _awaited(self, code: str) -> list[str]:
+        """What goes on from here answers before the reader goes on."""
+        ports = [port or self._stand_ins.port("8080") for port in _SERVES.findall(code)] + _LISTENS.findall(code)
+        begun = len(_CONDUCTS.findall(code))
+        self._conductors += begun
+        return [f"listens {port}" for port in ports] + [f"conduct {self._conductors}"] * bool(begun)
 
     def _run(self, script: Path) -> int | None:
         """The code that the shell ended with; None if it did not end by itself."""

@@ -14,6 +14,7 @@ from tests.documents.reader import Reader, Seen
 from tests.documents.stand_ins import StandIns
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", pages())
 def test_a_reader_sees_what_the_page_says(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     steps = steps_of([block for block in read(page) if not any(one.is_of(block) for one in ELSEWHERE)])

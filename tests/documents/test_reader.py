@@ -49,8 +49,9 @@ def test_a_code_that_the_page_tells_of(tmp_path: Path) -> None:
 
 
 def test_what_goes_on_ends_with_the_page(tmp_path: Path) -> None:
-    page = "```sh\nconductor run\n```\n```sh\nposter conductors\njobs -p > pids\n```\n"
-    follow(tmp_path, page)
+    page = "```sh\nconductor run --name one\n```\n```sh\nposter conductors\njobs -p > pids\n```\n"
+    *_, seen = follow(tmp_path, page)
+    assert "one" in seen.text
     (pid,) = (tmp_path / "page" / "work" / "pids").read_text().split()
     assert not Path("/proc", pid).exists()
 
