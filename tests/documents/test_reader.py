@@ -34,6 +34,7 @@ def test_a_program_tells_on_standard_output(tmp_path: Path) -> None:
         ("```sh\ntrue\n```\n\n```sh\nfalse\ntrue\n```\n", "p.md:5: ended with 1"),
         ("```sh\nfalse | true\n```\n", "p.md:1: ended with 1"),
         ("```python\nraise SystemExit(3)\n```\n", "p.md:1: ended with 3"),
+        ("```sh\nposter serve --no-such-option\n```\n", "p.md:1: ended with 1\n.*\nnobody listens on port"),
         ('```sh exits="5"\nexit 4\n```\n', "p.md:1: ended with 4"),
         ('```sh exits="5"\ntrue\n```\n', "p.md:1: ended with 1\n.*\nended with 0, not 5"),
     ],
