@@ -33,11 +33,7 @@ def http_api() -> str:
         _INTRO,
         "What cannot be done is told as a problem (RFC 9457), with one of these codes:",
         table(("code", "for example"), _problems(document)),
-        *(
-            part
-            for path, method, operation in _operations(document)
-            for part in _of(document, path, method, operation)
-        ),
+        *_tables(document),
         "## `/api/ws`",
         f"A WebSocket with the same events as `/api/events`; see [events](events.md). Role: "
         f"`{PERMISSIONS['/api/ws']['WEBSOCKET']}`.",
@@ -76,15 +72,15 @@ def _of(document: JsonObject, path: str, method: str, operation: JsonObject) -> 
     yield "\n\n".join(paragraph(part) for part in told.split("\n\n"))
     if not operation.get("security"):
         yield "For everyone."
-    rows = [_parameter(document, one) for one in operation.get("parameters", [])] + _body(document, operation)
+    rows = [_parameter(one) for one in operation.get("parameters", [])] + _body(document, operation)
     if rows:
         yield table(("takes", "where", "type", "meaning"), rows)
-    yield table(("answers", "with", ""), _answers(document, operation))
+    yield table(("answers", "with", ""), _answers(operation))
 
 
-def _parameter(document: JsonObject, one: JsonObject) -> tuple[str, ...]:
+def _parameter(one: JsonObject) -> tuple[str, ...]:
     where = one["in"] + (", required" if one.get("required") and one["in"] != "path" else "")
-    return (f"`{one['name']}`", where, _type(document, one["schema"]), _meaning(one, one["schema"]))
+    return (f"`{one['name']}`", where, _type(one["schema"]), _meaning(one, one["schema"]))
 
 
 def _body(document: JsonObject, operation: JsonObject) -> list[tuple[str, ...]]:
@@ -94,7 +90,7 @@ def _body(document: JsonObject, operation: JsonObject) -> list[tuple[str, ...]]:
     schema = _resolved(document, contents[_JSON]["schema"])
     required = schema.get("required", ())
     return [
-        (f"`{name}`", f"body{', required' * (name in required)}", _type(document, field), _meaning(field, field))
+        (f"`{name}`", f"body{', required' * (name in required)}", _type(field), _meaning(field, field))
         for name, field in schema["properties"].items()
     ]
 
@@ -105,14 +101,14 @@ def _meaning(one: JsonObject, schema: JsonObject) -> str:
     return f"{one.get('description', '')} {shown}".strip()
 
 
-def _answers(document: JsonObject, operation: JsonObject) -> list[tuple[str, ...]]:
-    rows = []
+def _answers(operation: JsonObject) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for code, answer in sorted(operation["responses"].items()):
         kinds = answer.get("content", {})
         if _PROBLEM in kinds:
             continue
         said = answer["description"].replace("Successful Response", "")
-        shown = ", ".join(_content(document, kind, content) for kind, content in kinds.items())
+        shown = ", ".join(_content(kind, content) for kind, content in kinds.items())
         rows.append((f"`{code}`", shown or "nothing", said))
     problems = [code for code, one in operation["responses"].items() if _PROBLEM in one.get("content", {})]
     if problems:
@@ -120,8 +116,8 @@ def _answers(document: JsonObject, operation: JsonObject) -> list[tuple[str, ...
     return rows
 
 
-def _content(document: JsonObject, kind: str, content: JsonObject) -> str:
-    return _type(document, content.get("schema", {})) if kind == _JSON else f"`{kind}`"
+def _content(kind: str, content: JsonObject) -> str:
+    return _type(content.get("schema", {})) if kind == _JSON else f"`{kind}`"
 
 
 def _resolved(document: JsonObject, schema: JsonObject) -> JsonObject:
@@ -134,16 +130,16 @@ def _name(reference: str) -> str:
     return reference.rpartition("/")[2]
 
 
-def _type(document: JsonObject, schema: JsonObject) -> str:
+def _type(schema: JsonObject) -> str:
     if "$ref" in schema:
         return _linked(_name(schema["$ref"]))
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(document, one) for one in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(_type(one) for one in schema["anyOf"]))
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{one}`" for one in schema.get("enum", [schema.get("const")]))
     kind = str(schema.get("type", "anything"))
     if kind == "array":
-        return f"list of {_type(document, schema['items'])}"
+        return f"list of {_type(schema['items'])}"
     return _WORDS.get(kind, kind) + _limits(schema)
 
 
@@ -181,6 +177,4 @@ def _of_type(document: JsonObject, name: str) -> Iterator[str]:
     yield f"## {_word(name).capitalize()}"
     yield paragraph(schema.get("description", ""))
     fields = schema["properties"].items()
-    yield table(
-        ("field", "type", "meaning"), [(f"`{f}`", _type(document, one), _meaning(one, one)) for f, one in fields]
-    )
+    yield table(("field", "type", "meaning"), [(f"`{f}`", _type(one), _meaning(one, one)) for f, one in fields])

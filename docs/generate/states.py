@@ -83,8 +83,8 @@ def _kinds() -> list[tuple[str, ...]]:
 
 
 def _answers(case: tuple[str, State, bool, bool]) -> tuple[str, ...]:
-    name, *known = case
-    return (name.replace("_", " "), *(_shown(ask(*known)) for ask in _REQUESTS.values()))
+    name, state, begun, kept = case
+    return (name.replace("_", " "), *(_shown(ask(state, begun, kept)) for ask in _REQUESTS.values()))
 
 
 def _shown(decision: Decision) -> str:

@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 from tests.documents.page import Step
+from tests.documents.script import Script, programs
 from tests.documents.stand_ins import StandIns
 
-ROOT = Path(__file__).parents[2]
-_LIMIT_S = 100
+_LIMIT_S = 240  # far more than it takes: a page that hangs says where
 _TAIL = 3000
-
-# A program that goes on, and that the page puts into a terminal of its own.
-_GOES_ON = re.compile(
-    r"^((?:\w+=\S+ )*(?:conductor run|poster serve)\b(?!.*--(?:burst|help))[^&|>#\n]*?)([ \t]*(?:#.*)?)$",
-    re.MULTILINE,
-)
-_LISTENS = re.compile(r"--metrics-port[ =](\d+)")
-
-# What those that go on say would stand between the lines of the others, so it has a file of its own.
-_PROGRAM = """\
-#!/bin/bash
-export PYTHONPATH={root}
-case "$1" in
-    run) shift; set -- run --grace 2s "$@" ;;
-    serve) shift; set -- serve --port {port} "$@" ;;
-    *) exec {python} -m {name} "$@" ;;
-esac
-[ /dev/stdout -ef "$READER/terminal" ] && exec >> "$READER/log"
-[ /dev/stderr -ef "$READER/terminal" ] && exec 2>> "$READER/log"
-exec {python} -m {name} "$@"
-"""
-_PYTHON = '#!/bin/bash\nPYTHONPATH={root} exec {python} "$@"\n'
-_BEGIN = """\
-set -euo pipefail
-leave() {
-    code=$?
-    running=$(jobs -p)
-    [ -z "$running" ] || kill $running 2> "$READER/none" || true
-    wait
-    exit $code
-}
-trap leave EXIT
-listens() {
-    for _ in {1..400}; do
-        if (: < "/dev/tcp/127.0.0.1/$1") 2> "$READER/none"; then return; fi
-        sleep 0.05
-    done
-    echo "nobody listens on port $1"
-    return 1
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -79,53 +35,28 @@ class Reader:
     def __init__(self, folder: Path, stand_ins: StandIns, before: str = "") -> None:
         self._stand_ins = stand_ins
         self._before = before
-        self._work, self._own = folder / "work", folder / "reader"
-        self._home = folder / "home"
-        for made in (self._work, self._own, self._home, self._own / "bin"):
+        self._work, self._own, self._home = folder / "work", folder / "reader", folder / "home"
+        for made in (self._work, self._home, self._own / "bin"):
             made.mkdir(parents=True)
         self._terminal, self._ends = self._own / "terminal", self._own / "ends"
 
     def follow(self, steps: Sequence[Step]) -> list[Seen]:
         """Do all of them. Raises `Stuck` at the first that does not end, or with another code than it should."""
-        self._provide_programs()
-        script = self._own / "script"
-        script.write_text(_BEGIN + self._before + "".join(self._told(*step) for step in enumerate(steps)))
-        code = self._run(script)
+        code = self._run(self._written(Script(steps, self._stand_ins, self._before)))
         printed = self._printed()
-        if code is None or code or len(printed) < len(steps):
+        if code != 0 or len(printed) < len(steps):
             self._give_up(steps, printed, code)
         return [Seen(step, self._stand_ins.back(text)) for step, text in zip(steps, printed, strict=True)]
 
-    def _provide_programs(self) -> None:
-        port = self._stand_ins.port("8080")
-        given = {"root": quote(str(ROOT)), "python": quote(sys.executable), "port": port}
-        for name in ("poster", "conductor"):
-            self._provide(name, _PROGRAM.format(name=name, **given))
-        for name in ("python", "python3"):
-            self._provide(name, _PYTHON.format(**given))
-
-    def _provide(self, name: str, text: str) -> None:
-        program = self._own / "bin" / name
-        program.write_text(text)
-        program.chmod(0o755)
-
-    def _told(self, number: int, step: Step) -> str:
-        """A step as lines of the script."""
-        text = self._own / f"step-{number}"
-        code = self._stand_ins.into(step.block.text)
-        lines = []
-        if step.block.language == "sh" and not step.saves:
-            text.write_text(_GOES_ON.sub(r"\1 &\2", code))
-            lines += _ending(f". {quote(str(text))}", step.exits)
-            ports = [int(port) for port in _LISTENS.findall(code)]
-            ports += [self._stand_ins.port("8080")] if "poster serve" in code and "--help" not in code else []
-            lines += [f"listens {port}" for port in ports]
-        else:
-            text.write_text(code)
-            name = quote(step.saves or f".line-{step.block.line}.py")
-            lines += [f'mkdir -p "$(dirname {name})"', f"cp {quote(str(text))} {name}"]
-            lines += _ending(f'python {name} 2>> "$READER/log"', step.exits) if step.is_run else []
-        return "\n".join([*lines, 'wc -c < "$READER/terminal" >> "$READER/ends"', ""])
+    def _written(self, script: Script) -> Path:
+        for name, text in script.files.items():
+            (self._own / name).write_text(text)
+        for name, text in programs(self._stand_ins).items():
+            program = self._own / "bin" / name
+            program.write_text(text)
+            program.chmod(0o755)
+        (self._own / "script").write_text(script.text)
+        return self._own / "script"
 
     def _run(self, script: Path) -> int | None:
         """The code that the shell ended with; None if it did not end by itself."""
@@ -172,11 +103,3 @@ class Reader:
         logged = log.read_text(errors="replace")[-_TAIL:] if log.exists() else ""
         terminal = self._terminal.read_text(errors="replace")[-_TAIL:]
         raise Stuck(f"{where}: {end}\n--- terminal\n{terminal}\n--- log\n{logged}")
-
-
-def _ending(command: str, code: int) -> list[str]:
-    """The command, which must end with this code."""
-    if not code:
-        return [command]
-    check = f'[ $code = {code} ] || {{ echo "ended with $code, not {code}"; exit 1; }}'
-    return ["set +e", command, "code=$?", "set -e", check]

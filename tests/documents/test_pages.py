@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import uuid
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,13 @@ from tests.documents.reader import Reader, Seen
 from tests.documents.stand_ins import StandIns
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", pages())
-def test_a_reader_sees_what_the_page_says(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_reader_sees_what_the_page_says(page: str, tmp_path: Path, stand_ins: StandIns) -> None:
     steps = steps_of([block for block in read(page) if not any(one.is_of(block) for one in ELSEWHERE)])
     if not steps:
         return
-
-    def server(kind: str) -> str:
-        if kind == "postgresql":
-            return str(request.getfixturevalue("postgresql_url"))
-        return f"{request.getfixturevalue(kind).url}/{uuid.uuid4()}"
-
-    (tmp := tmp_path / "tmp").mkdir()
-    reader = Reader(tmp_path / "reader", StandIns(tmp, server), BEFORE.get(page, ""))
+    reader = Reader(tmp_path / "reader", stand_ins, BEFORE.get(page, ""))
     wrong = [_differs(seen) for seen in reader.follow(steps) if not _agrees(seen)]
     assert not wrong, "\n".join(wrong)
 
