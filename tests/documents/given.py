@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ _HELLO = f"cat > hello.py <<'END'\n{titled('README.md', 'hello.py')}END\n"
 BEFORE = {
     "docs/http.md": f"{_HELLO}export COUNTERMAND_FLOWS=hello.py\n",
     "docs/how-to/deploy.md": _HELLO,
+    "docs/how-to/operate.md": f"cp {shlex.quote(str(ROOT / 'docs/how-to/nightly.py'))} .\n",
 }
 """For pages that go on where another one ends: shell text, run first."""
 
