@@ -78,7 +78,8 @@ def test_what_is_installed_is_what_the_units_name() -> None:
         assert f" {service['EnvironmentFile']} " in installs
         assert f"useradd --system --home-dir {service['WorkingDirectory']} {service['User']}\n" in installs
         assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}"
-    assert f" {options_of(UNITS[0])['Service']['ReadWritePaths']}\n" in installs
+    work, _temporary = options_of(UNITS[0])["Service"]["ReadWritePaths"].split()
+    assert f"install -d -o countermand -g countermand {work}\n" in installs
 
 
 def test_addresses_with_tls_are_taken() -> None:
