@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,8 @@ _HELLO = f"cat > hello.py <<'END'\n{titled('README.md', 'hello.py')}END\n"
 
 BEFORE = {
     "docs/http.md": f"{_HELLO}export COUNTERMAND_FLOWS=hello.py\n",
+    "docs/how-to/deploy.md": _HELLO,
+    "docs/how-to/operate.md": f"cp {shlex.quote(str(ROOT / 'docs/how-to/nightly.py'))} .\n",
 }
 """For pages that go on where another one ends: shell text, run first."""
 
@@ -83,4 +86,34 @@ ELSEWHERE = (
         "tests/acceptance/test_howtos.py::test_the_conductor_in_a_program_of_ones_own",
     ),
     Elsewhere("docs/http.md", "server {\n    listen 443 ssl", "nginx is a program of the reader's", None),
+    Elsewhere(
+        "docs/how-to/deploy.md",
+        'echo "POSTGRES_PASSWORD',
+        "it builds an image and loads two more",
+        "tests/unit/test_compose.py",
+    ),
+    Elsewhere(
+        "docs/how-to/deploy.md",
+        "services:\n  conductor-1",
+        "the same",
+        "tests/unit/test_compose.py::test_the_override_of_the_documents_fits",
+    ),
+    Elsewhere(
+        "docs/how-to/deploy.md",
+        "[Unit]\nDescription=Countermand conductor",
+        "it is a file of the system's",
+        "tests/documents/test_deploying.py::test_systemd_takes_the_units",
+    ),
+    Elsewhere(
+        "docs/how-to/deploy.md",
+        "[Unit]\nDescription=Countermand API",
+        "it is a file of the system's",
+        "tests/documents/test_deploying.py::test_systemd_takes_the_units",
+    ),
+    Elsewhere(
+        "docs/how-to/deploy.md",
+        "useradd --system",
+        "it changes the machine",
+        "tests/documents/test_deploying.py::test_what_is_installed_is_what_the_units_name",
+    ),
 )

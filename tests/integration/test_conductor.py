@@ -368,6 +368,32 @@ def test_a_cancel_whose_revert_raises_is_not_called_cancelled(house):
     assert house.states_of(job) == ["pending", "running", "cancelling", "revert_failed"]
 
 
+def test_of_an_interrupted_task_whose_revert_raises_that_error_is_told(house):
+    def broken(_task: Step) -> None:
+        raise OSError("disk gone")
+
+    hold = Hold()
+    house.flow(lambda: [house.step("a", hold, revert=broken)])
+    job = house.post()
+    with house.running():
+        hold.arrived()
+        house.records.cancel(job, by="ann")
+        done = house.comes_to(job, S.REVERT_FAILED)
+    assert done.tasks[0].error == TaskError("a", "OSError", "disk gone")
+    assert done.error == done.tasks[0].error
+
+
+def test_of_a_failed_task_whose_revert_raises_both_errors_are_told(house):
+    def broken(_task: Step) -> None:
+        raise OSError("disk gone")
+
+    house.flow(lambda: [house.step("a", fail, revert=broken)])
+    job = house.run()
+    assert job.state is S.REVERT_FAILED
+    assert job.error == TaskError("a", "ValueError", "boom")
+    assert job.tasks[0].error == TaskError("a", "OSError", "disk gone")
+
+
 def test_a_revert_that_lacks_what_it_needs_is_a_failed_revert(house):
     class Needs(Step):
         def revert(self, y: Any, **given: Any) -> None:
