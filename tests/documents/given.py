@@ -85,6 +85,8 @@ ELSEWHERE = (
         "what that program prints",
         "tests/acceptance/test_howtos.py::test_the_conductor_in_a_program_of_ones_own",
     ),
+    Elsewhere("docs/moving/celery.md", "import time\nfrom pathlib", "Celery is in the extra `bench` only", None),
+    Elsewhere("docs/moving/celery.md", "terminate=False: ", "what that program printed", None),
     Elsewhere("docs/http.md", "server {\n    listen 443 ssl", "nginx is a program of the reader's", None),
     Elsewhere(
         "docs/how-to/deploy.md",

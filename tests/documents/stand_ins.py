@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.servers.ports import free_port
 
 _SERVER = re.compile(r"\b(postgresql|zookeeper|redis|etcd)://[^\s\"'#|;)]*\bhost[^\s\"'#|;)]*")
-_PORT = re.compile(r"((?:\b127\.0\.0\.1:|\blocalhost:|--(?:metrics-)?port[ =]))(\d{4,5})\b")
+_PORT = re.compile(r"((?:\b127\.0\.0\.1:|\blocalhost:|--(?:metrics-)?port[ =]|http\.server ))(\d{4,5})\b")
 _TMP = re.compile(r"(?<![\w/.~])/tmp\b")
 
 
