@@ -360,7 +360,9 @@ def test_the_service_begins_a_render_once(service):
     until(lambda: service.states("once") == ["done"], what="the render")
     whole = service.asked("GET", "/once/video")
     part = service.asked("GET", "/once/video", headers={"Range": "bytes=10-19"})
+    past = service.asked("GET", "/once/video", headers={"Range": f"bytes={len(whole.content)}-"})
     assert (whole.status_code, part.status_code, part.content) == (200, 206, whole.content[10:20])
+    assert (past.status_code, past.headers["content-range"]) == (416, f"bytes */{len(whole.content)}")
 
 
 def test_a_cancel_that_overtakes_its_submission_counts(service):

@@ -71,8 +71,8 @@ def test_bad_input_is_refused(wrong: dict[str, Any], said: str) -> None:
     assert len(raised.value.problems) <= 2
 
 
-def test_looks_come_slower_and_slower() -> None:
-    pauses = list(islice(pauses_s(), 100))
+def test_looks_come_slower_and_slower_however_many() -> None:
+    pauses = list(islice(pauses_s(), 10_000))
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (0.2, 10.0)
 

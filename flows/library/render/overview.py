@@ -35,9 +35,14 @@ class Overview:
     def now(self) -> str:
         """`scene 2 rendering 40%, scene 3 queued`"""
         told = [self._told(number, state) for number, state in sorted(self._states.items()) if state != "done"]
-        more = [f"and {len(told) - _MOST_NAMED} more"] if len(told) > _MOST_NAMED else []
-        return ", ".join([*told[:_MOST_NAMED], *more])
+        return in_short(told)
 
     def _told(self, number: int, state: str) -> str:
         said = f"scene {number} {state}"
         return f"{said} {self._shares[number]:.0%}" if state == "rendering" else said
+
+
+def in_short(told: list[str]) -> str:
+    """`a, b, c, d, e, and 3 more`"""
+    more = [f"and {len(told) - _MOST_NAMED} more"] if len(told) > _MOST_NAMED else []
+    return ", ".join([*told[:_MOST_NAMED], *more])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -81,7 +80,10 @@ class Rendering:
 
 def pauses_s() -> Iterator[float]:
     """How long to wait between two looks: longer and longer, up to 10 seconds."""
-    return (min(_FIRST_PAUSE_S * _SLOWER**turn, _LONGEST_PAUSE_S) for turn in itertools.count())
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(pause_s * _SLOWER, _LONGEST_PAUSE_S)
 
 
 def _said(render: Render) -> str:

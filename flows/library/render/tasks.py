@@ -17,7 +17,7 @@ from flows.library.files.workplace import new_file
 from flows.library.remote.together import together
 from flows.library.render.errors import NotCancelled
 from flows.library.render.film import PLAIN, check_target, ffmpeg, in_listing, joined
-from flows.library.render.overview import Overview
+from flows.library.render.overview import Overview, in_short
 from flows.library.render.scene import Scene, Size
 from flows.library.render.workplace import RenderPlace
 
@@ -104,7 +104,7 @@ class RenderScenes(CancelableTask):
             errors = await asyncio.gather(*cancels, return_exceptions=True)
         left = [f"{name} ({error})" for name, error in zip(names, errors, strict=True) if error is not None]
         if left:
-            raise NotCancelled(f"may still be under way on the service: {', '.join(left)}")
+            raise NotCancelled(f"may still be under way on the service: {in_short(left)}")
 
 
 def _names(order: str, scenes: list[Scene]) -> list[str]:
