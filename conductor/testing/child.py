@@ -7,7 +7,6 @@ document a line.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Final
 
+from conductor.job_log import set_up_logging
 from conductor.service import Conductor
 from conductor.testing.injection import Injection
 from conductor.testing.moments import Moment
@@ -36,7 +36,7 @@ _BY: Final = "cancel_at"
 def run(plan: dict[str, Any]) -> None:
     """Run the job. The plan is `{"job": its id, "moments": what is to befall it}`. For a process of its own."""
     job, moments = plan["job"], [Moment.of(one) for one in plan["moments"]]
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    set_up_logging("INFO")
     settings = read_settings()
     load_flows(settings.flows)
     with closing(open_database(settings.database_url)) as database:

@@ -166,7 +166,7 @@ def test_a_flow_in_a_file_beside_its_test(tmp_path):
         "    run_flow(add, cancel_at('no_such_task'), a=2, b=3)\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "conductor.testing.plugin", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -1,17 +1,12 @@
 """What can go wrong in `download` beside what can in all flows that make files, or ask a server.
 
 FilesError
-├── TooLarge    it, or what is in it, is more than is allowed
-└── Unsafe      what is in the archive must not be unpacked
+└── Unsafe  what is in the archive must not be unpacked
 """
 
 from __future__ import annotations
 
 from flows.library.files.errors import FilesError
-
-
-class TooLarge(FilesError):
-    """It, or what is in it, is more than is allowed."""
 
 
 class Unsafe(FilesError):

@@ -29,8 +29,8 @@ class Fetch(CancelableTask):
 
     async def execute(self, url: HttpUrl, target: Path, unpack: bool, max_bytes: int) -> tuple[int, Stamp | None]:
         # Who only posts a job loads this module too, and needs no HTTP.
-        from flows.library.download.transfer import Transfer
         from flows.library.remote.asking import new_client
+        from flows.library.remote.transfer import Transfer
 
         _check(target, unpack=unpack)
         work = DownloadPlace(target, self.job)

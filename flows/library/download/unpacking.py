@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from flows.library.download.errors import TooLarge, Unsafe
+from flows.library.download.errors import Unsafe
 from flows.library.download.member import Member, members_of
 from flows.library.download.safe_path import check_link, inside
-from flows.library.files.errors import Damaged
+from flows.library.files.errors import Damaged, TooLarge
 
 _CHUNK: Final = 1 << 20
 

@@ -5,6 +5,7 @@ FilesError
 ├── Busy           another job is writing to the target
 ├── Changed        a file changed or vanished while the job ran
 ├── Damaged        what was made or fetched is not what it should be
+├── TooLarge       it is more than is allowed
 └── CannotRestore  a revert misses what it has to put back
 """
 
@@ -29,6 +30,10 @@ class Changed(FilesError):
 
 class Damaged(FilesError):
     """What was made or fetched, read back, is not what it should be."""
+
+
+class TooLarge(FilesError):
+    """What comes, or is made, is more than is allowed."""
 
 
 class CannotRestore(FilesError):

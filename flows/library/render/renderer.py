@@ -18,9 +18,9 @@ import httpx
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_before_delay
 
-from flows.library.download.transfer import Report, Transfer
 from flows.library.remote.asking import check, new_client, patiently, reaching, wait_s
 from flows.library.remote.errors import Declined, Unavailable
+from flows.library.remote.transfer import Report, Transfer
 from flows.library.render.scene import Scene, Size
 
 LOG = logging.getLogger(__name__)

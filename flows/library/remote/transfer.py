@@ -11,7 +11,7 @@ from typing import IO, Final
 
 import httpx
 
-from flows.library.download.errors import TooLarge
+from flows.library.files.errors import TooLarge
 from flows.library.remote.asking import check, patiently, reaching
 from flows.library.remote.errors import Declined
 
