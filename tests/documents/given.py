@@ -62,6 +62,12 @@ ELSEWHERE = (
         "tests/acceptance/test_documents.py::test_the_demo",
     ),
     Elsewhere(
+        "docs/tutorial.md",
+        "python3 dev.py demo",
+        "it makes an environment",
+        "tests/acceptance/test_documents.py::test_the_demo",
+    ),
+    Elsewhere(
         "docs/index.md",
         "python3 dev.py demo",
         "it makes an environment",

@@ -66,6 +66,14 @@ def test_the_server_of_the_page_answers_when_the_next_block_is_run(follow: Follo
     assert seen.text == "200\n"
 
 
+def test_a_server_of_files_gets_a_port_of_its_own(tmp_path: Path) -> None:
+    stand_ins = StandIns(tmp_path, lambda kind: f"{kind}://there/x")
+    serve = stand_ins.into("python3 -m http.server 8000 --bind 127.0.0.1")
+    port = stand_ins.port("8000")
+    assert serve == f"python3 -m http.server {port} --bind 127.0.0.1"
+    assert stand_ins.into("http://127.0.0.1:8000/x") == f"http://127.0.0.1:{port}/x"
+
+
 def test_what_stands_for_something_else_is_put_back(follow: Follow, tmp_path: Path) -> None:
     page = "```sh\necho /tmp/a 127.0.0.1:8080 postgresql://user:pw@host/x /tmpx; touch /tmp/a\n```\n"
     (seen,) = follow(page)

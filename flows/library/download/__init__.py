@@ -15,7 +15,7 @@ from flows.library.download.tasks import Fetch, Publish, Unpack, Verify
 Place = Annotated[Path, AfterValidator(Path.absolute)]
 
 
-@flow("download", max_retries=3)
+@flow("download")
 def download(
     url: Annotated[HttpUrl, Field(description="what to fetch, by http or https")],
     target: Annotated[
