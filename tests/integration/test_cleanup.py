@@ -114,6 +114,7 @@ def test_of_a_cancelled_job_it_ends_cancelled(house, stuck):
         2,
         2,
     )
+    assert done.error is None  # it was that of the revert, which succeeded
 
 
 @pytest.mark.parametrize("engine", ["serial", "parallel"])
