@@ -1,4 +1,4 @@
-"""The README in Chinese says what the English one says: the same blocks, links, pictures, and parts."""
+"""What is said twice is the same: the README in Chinese, and the table of others in the README."""
 
 from __future__ import annotations
 
@@ -40,3 +40,12 @@ def code(text: str) -> set[str]:
 @pytest.mark.parametrize("of", [blocks, links, headings, rows, code], ids=lambda of: of.__name__)
 def test_it_has_the_same(of) -> None:
     assert of(CHINESE) == of(ENGLISH)
+
+
+def table_of_others(text: str) -> str:
+    return text[text.index("| | a running step") :].partition("\n\n")[0]
+
+
+def test_the_table_of_others_is_that_of_the_comparison() -> None:
+    comparison = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    assert table_of_others(ENGLISH) == table_of_others(comparison)

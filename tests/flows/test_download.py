@@ -216,6 +216,20 @@ def test_a_target_that_cannot_be(run_flow, site, tmp_path):
     assert names_in(tmp_path) == ["folder"]
 
 
+def test_a_folder_that_someone_else_makes_meanwhile(run_flow, site, tmp_path):
+    target = tmp_path / "x"
+
+    def meanwhile(handler, content):
+        target.mkdir()
+        handler.serve(content)
+
+    site.next_answers["/good.tar.gz"] = [meanwhile]
+    ran = run_flow(download, url=f"{site.url}/good.tar.gz", target=target, unpack=True)
+    assert f"{target}: someone else made it while the job ran" in error_of(ran)
+    assert ran.job.error.task == "publish"
+    assert (names_in(tmp_path), names_in(target)) == (["x"], [])
+
+
 # Cancelled, and killed
 
 
