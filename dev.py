@@ -25,6 +25,8 @@ OLDEST = (3, 11)
 PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11")
 MAX_WORKERS = 4
 TAIL_LINES = 15
+MEMORY = "/dev/shm"
+MEMORY_BYTES = 6 << 30  # the tests keep some 4 GB of files at once
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2  # something is missing that only the user can install
@@ -43,6 +45,7 @@ examples:
   python3 dev.py test tests/unit -k cancel -x  what follows goes to pytest
   python3 dev.py test --chaos 30m              half an hour of faults
   python3 dev.py bench --quick                 ours and others side by side, small
+  python3 dev.py docs --serve                  the documents, as one reads them
 """
 
 
@@ -117,6 +120,7 @@ TOOLS = (
     Tool("etcd", ("etcd",), apt="etcd-server", brew="etcd"),
     Tool("curl", ("curl",), apt="curl", brew="curl"),
     Tool("jq", ("jq",), apt="jq", brew="jq"),
+    Tool("ffmpeg", ("ffmpeg",), apt="ffmpeg", brew="ffmpeg"),
     Tool(
         "Chromium",
         (
@@ -131,7 +135,7 @@ TOOLS = (
         brew="--cask chromium",
     ),
 )
-BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq", "Chromium"))
+BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq", "ffmpeg", "Chromium"))
 
 
 class SetupError(Exception):
@@ -188,9 +192,18 @@ def parse(argv: list) -> tuple:
     bench = commands.add_parser("bench", help="measure ours and others", add_help=False, allow_abbrev=False)
     bench.set_defaults(command=run_benchmarks)
 
+    docs = commands.add_parser("docs", help="build the documents into site/", allow_abbrev=False)
+    instead = docs.add_mutually_exclusive_group()
+    instead.add_argument("--serve", action="store_true", help="show them on this machine, and follow changes")
+    instead.add_argument(
+        "--write", action="store_true", help="write anew what is made from the code: docs/reference"
+    )
+    docs.set_defaults(command=run_docs)
+
     options, rest = parser.parse_known_args(argv)
-    if rest and options.command is run_checks:
-        check.error("unknown argument: {}".format(" ".join(rest)))
+    strict = {run_checks: check, run_docs: docs}.get(options.command)
+    if rest and strict:
+        strict.error("unknown argument: {}".format(" ".join(rest)))
     return options, rest
 
 
@@ -215,12 +228,24 @@ def run_tests(options: argparse.Namespace, rest: list) -> int:
         os.environ["COUNTERMAND_CHAOS"] = options.chaos
         # It lasts as long as was asked.
         rest = ["-o", "session_timeout=", "-o", "faulthandler_timeout=0", *rest]
+    if has_room(MEMORY):
+        # Thousands of small databases wait for the disk longer than for anything else.
+        os.environ.setdefault("TMPDIR", MEMORY)
     workers = min(os.cpu_count() or 1, MAX_WORKERS)
     # A worker that crashed is not replaced: pytest-xdist may then wait for ever for tests that nobody has.
     spread = ["-n", str(workers), "--dist", "loadgroup", "--max-worker-restart", "0"]
     argv = [DEV.program("python"), "-m", "pytest", *spread]
     os.chdir(ROOT)
     return become([*argv, "-m", "chaos" if options.chaos else "not chaos", *rest])
+
+
+def has_room(folder: str) -> bool:
+    """For the files of the tests. Some are programs, which a container may not let run there."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize >= MEMORY_BYTES and not found.f_flag & os.ST_NOEXEC
 
 
 def run_checks(options: argparse.Namespace, _rest: list) -> int:
@@ -254,6 +279,16 @@ def run_benchmarks(_options: argparse.Namespace, rest: list) -> int:
     ensure_tools(BENCH_TOOLS, "what needs them is left out")
     os.chdir(ROOT)
     return become([BENCH.program("python"), "-m", "benchmarks", *rest])
+
+
+def run_docs(options: argparse.Namespace, _rest: list) -> int:
+    ensure_environment(DEV)
+    os.chdir(ROOT)
+    if options.write:
+        return become([DEV.program("python"), "-m", "docs.generate"])
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"
+    mkdocs = [DEV.program("python"), "-m", "mkdocs"]
+    return become([*mkdocs, *(["serve", "-a", "127.0.0.1:8000"] if options.serve else ["build"])])
 
 
 # The environment

@@ -120,7 +120,8 @@ class SaidOnce(logging.Filter):
 def set_up_logging(level: str, form: Literal["text", "json"] = "text") -> None:
     """Log to standard error, from `level` on; of the libraries beneath only warnings and worse.
 
-    What they tell besides is of no use, and holds data: SQLAlchemy would log each statement with its values.
+    What they tell besides is of no use, and holds data: SQLAlchemy would log each statement with its values, httpx
+    each look at a server that a task polls.
     """
     handler = logging.StreamHandler()
     handler.setLevel(level.upper())
@@ -131,5 +132,5 @@ def set_up_logging(level: str, form: Literal["text", "json"] = "text") -> None:
         handler.addFilter(WhereFilter())
     handler.addFilter(SaidOnce())
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    for quiet in ("taskflow", "kazoo", "alembic", "sqlalchemy"):
+    for quiet in ("taskflow", "kazoo", "alembic", "sqlalchemy", "httpx"):
         logging.getLogger(quiet).setLevel(logging.WARNING)

@@ -136,7 +136,7 @@ def _verdict(task: AtBorder, context: RunContext, error: BaseException | None) -
     if not context.token.is_set or isinstance(error, JobCancelled):
         return error
     if error is not None:
-        if not isinstance(error, Interrupted):
+        if not _is_interruption(error):
             LOG.info("task %s failed while it was being cancelled: %s", task.name, said_of(error))
         return _cancelled(JobCancelled, context)
     if task.interrupted and context.swallowed is not None:
@@ -145,6 +145,13 @@ def _verdict(task: AtBorder, context: RunContext, error: BaseException | None) -
         # It finished in time: its revert may need the result. The next task, or the seal, stops the job.
         return None
     return _cancelled(JobCancelled, context)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Whether it is nothing else; of several coroutines, each may have been interrupted by itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_interruption, error.exceptions))
+    return isinstance(error, Interrupted)
 
 
 def _tell(task: AtBorder, swallowed: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import types
 import typing
 import warnings
@@ -27,12 +28,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from flows.errors import ArgumentProblem, InvalidArguments, InvalidFlow
-from flows.secrets import Secrets
+from flows.secrets import MASK, Secrets
 from flows.stand_in import StandIn
 from flows.storable import MAX_DEPTH, NoRoom, plain
 
 _RESERVED: Final = frozenset({"result", "flow_failures", "self"})  # TaskFlow gives these to `revert` itself
 _SECRETS: Final = (SecretStr, SecretBytes, Secret)
+_PASSWORD: Final = re.compile(r"(://[^\s/@:]*:)[^\s/@]+(?=@)")  # in an address
 MAX_BYTES: Final = 1_000_000  # of all arguments, as JSON
 
 
@@ -341,7 +343,7 @@ def _problems(model: type[BaseModel], error: ValidationError) -> list[ArgumentPr
     for detail in error.errors(include_url=False):
         name = str(detail["loc"][0]) if detail["loc"] else "arguments"
         inside = ".".join(str(part) for part in detail["loc"][1:])
-        message = _message(model, name, detail["type"], detail["msg"])
+        message = _in_small(detail["msg"]) if inside else _message(model, name, detail["type"], detail["msg"])
         # What is given for a parameter that does not exist may be a secret, with a slip in its name.
         silent = detail["type"] in ("missing", "extra_forbidden") or name in secrets
         given = "" if silent else f" (got {_shown(detail['input'])})"
@@ -354,7 +356,12 @@ def _message(model: type[BaseModel], name: str, kind: str, message: str) -> str:
         return f"no such parameter, there are: {', '.join(model.model_fields) or 'none'}"
     if kind == "missing":
         return f"required, wants {wanted(model, name)}"
-    return message if message[1:2].isupper() else message[0].lower() + message[1:]
+    return _in_small(message)
+
+
+def _in_small(message: str) -> str:
+    said = message.removeprefix("Value error, ")
+    return said if said[1:2].isupper() else said[:1].lower() + said[1:]
 
 
 def wanted(model: type[BaseModel], name: str) -> str:
@@ -365,5 +372,5 @@ def wanted(model: type[BaseModel], name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = _PASSWORD.sub(rf"\1{MASK}", repr(value))
     return text if len(text) <= 80 else text[:77] + "…"

@@ -169,7 +169,9 @@ def _begins(atom: Values) -> bool:
 
 
 def _state_of(atom: Values) -> AtomState:
-    return AtomState(atom["name"], atom["state"], atom["failure"] or atom["revert_failure"])
+    """Of a revert that failed its own failure counts, and not what made it necessary."""
+    own = atom["revert_failure"] if atom["state"] == states.REVERT_FAILURE else None
+    return AtomState(atom["name"], atom["state"], own or atom["failure"])
 
 
 def _without_progress(row: Values) -> Values:

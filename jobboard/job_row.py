@@ -90,6 +90,7 @@ def to_job(row: Row) -> Job:
         begun=row["begun"],
         kept=row["kept"],
         deleting=row["deleting"],
+        max_running=row["max_running"],
     )
 
 

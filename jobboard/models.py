@@ -108,6 +108,7 @@ class Job:
     begun: bool = field(default=False, repr=False)  # a conductor had it in this attempt
     kept: bool = field(default=False, repr=False)  # it failed, and its results are kept
     deleting: bool = field(default=False, repr=False)  # it is removed once it is cancelled
+    max_running: int | None = field(default=None, repr=False)  # so many jobs of its flow at once
 
 
 @dataclass(frozen=True)

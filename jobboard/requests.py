@@ -91,9 +91,17 @@ def cleanup(by: str, *, on_board: bool) -> Request:
         )
         columns = _waits(row, now, on_board=on_board) | {"cleanup": True, "claims": 0, "retries_left": 0}
         columns |= {"finished_at": None, "reason": None}
+        if _is_of_a_revert(row):
+            columns["error"] = None  # if it fails again, it is told again
         return Change(decision, columns, f"cleanup asked for by {by}")
 
     return decide
+
+
+def _is_of_a_revert(row: Row) -> bool:
+    """Whether the record's error is a revert's own: nothing else was wrong, a cancel had asked for it."""
+    failed = [task["error"] for task in row["tasks"] if task["state"] == "revert_failure"]
+    return row["error"] is not None and row["error"] in failed
 
 
 def force(by: str, reason: str, *, on_board: bool) -> Request:

@@ -22,21 +22,21 @@ class Settings:
     `origins` tells where each value came from: `default`, an environment variable, or a flag.
     """
 
-    home: Path
-    database_url: str
+    home: Path  # folder of the default database
+    database_url: str  # where the records are: sqlite:////path or postgresql://user@host/name
     jobboard_url: str = "sql"  # sql (in the same database), zookeeper://…, redis://…, rediss://…, etcd://…
-    flows: tuple[str, ...] = ()  # modules, or paths of .py files
+    flows: tuple[str, ...] = ()  # what to load flows from: modules, or paths of .py files
     lease: float = 15.0  # a conductor that is not heard of for so long has lost its jobs
-    timeout: float | None = None  # running time of an attempt
-    max_retries: int = 0  # automatic ones
-    retry_interval: float = 60.0
-    max_claims: int = 5  # conductors that may die under one attempt
+    timeout: float | None = None  # the longest running time of an attempt
+    max_retries: int = 0  # automatic retries
+    retry_interval: float = 60.0  # before an automatic retry
+    max_claims: int = 5  # how often an attempt may be claimed: its conductors died
     parallel: int = 16  # threads that parallel engines share
     unresponsive_after: float = 10.0  # a task that goes on so long after a cancel is named
-    max_arguments_bytes: int = 1_000_000  # of a job, as JSON
-    max_result_bytes: int = 1_000_000  # of a task, as JSON
-    max_depth: int = 100  # of lists and objects in arguments and results
-    retention: float | None = None  # jobs that ended so long ago are removed; None: they are kept
+    max_arguments_bytes: int = 1_000_000  # the most for the arguments of a job, as JSON
+    max_result_bytes: int = 1_000_000  # the most for the result of a task, as JSON
+    max_depth: int = 100  # how deep lists and objects may nest in arguments and results
+    retention: float | None = None  # jobs that ended so long ago are removed; else they are kept
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property

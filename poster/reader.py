@@ -62,7 +62,7 @@ class Reader(Connection):
 
     def in_full(self, job: Job) -> Job:
         """The same job with what `show` tells beyond its record."""
-        told = explained(job, self.conductors() if _wants_reason(job) else (), self.database.now())
+        [told] = self.explained([job])
         return told if told.tasks else replace(told, tasks=self._tasks_of(told))
 
     def plan_cancel(self, job: str) -> CancelPlan:
@@ -159,9 +159,12 @@ class Reader(Connection):
     def explained(self, jobs: Iterable[Job]) -> builtins.list[Job]:
         """The same jobs; those that do not go on say what they wait for, if it is not just their turn."""
         found = list(jobs)
-        conductors = self.conductors() if any(map(_wants_reason, found)) else ()
+        waiting = [job for job in found if _wants_reason(job)]
+        conductors = self.conductors() if waiting else ()
+        limited = {job.flow for job in waiting if job.max_running is not None}
+        running = {flow: [*self.matching(states=CURRENT, flow=flow)] for flow in limited}
         now = self.database.now()
-        return [explained(job, conductors, now) for job in found]
+        return [explained(job, conductors, now, running.get(job.flow, ())) for job in found]
 
     def history(
         self, job: str, *, after: int = 0, before: int | None = None, limit: int | None = None

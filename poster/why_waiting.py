@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from jobboard.models import ConductorRow, Job
 from jobboard.states import UNDOING, State
 
+_NAMED: Final = 3
 
-def explained(job: Job, conductors: Iterable[ConductorRow], now: datetime) -> Job:
-    """`job` with a reason, if it is pending or is being undone, has none, and there is one."""
+
+def explained(job: Job, conductors: Iterable[ConductorRow], now: datetime, running: Sequence[str] = ()) -> Job:
+    """`job` with a reason, if it is pending or is being undone, has none, and there is one.
+
+    `running` are the jobs of its flow that conductors have now.
+    """
     if job.reason is not None:
         return job
     if job.state is State.PENDING:
-        return replace(job, reason=why_waiting(job, conductors, now))
+        return replace(job, reason=why_waiting(job, conductors, now, running))
     return replace(job, reason=why_not_stopped(job)) if job.state in UNDOING else job
 
 
-def why_waiting(job: Job, conductors: Iterable[ConductorRow], now: datetime) -> str | None:
+def why_waiting(
+    job: Job, conductors: Iterable[ConductorRow], now: datetime, running: Sequence[str] = ()
+) -> str | None:
     """What a pending job waits for; None if nothing but its turn."""
     if job.due_at > now:
         return "waits for its due time"
@@ -28,6 +36,9 @@ def why_waiting(job: Job, conductors: Iterable[ConductorRow], now: datetime) -> 
         return "waits: no conductor is alive"
     if not any(job.flow in row.flows for row in alive):
         return f"waits: no live conductor knows the flow {job.flow}"
+    if job.max_running is not None and len(running) >= job.max_running:
+        more = f" and {len(running) - _NAMED} more" if len(running) > _NAMED else ""
+        return f"waits for {', '.join(running[:_NAMED])}{more}: flow {job.flow} runs {job.max_running} at a time"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,12 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _POLL_S = 0.01
+_SHARE = float(os.environ.get("TESTS_PATIENCE", "1"))
 
 T = TypeVar("T")
 
 
+def patience(seconds: float) -> float:
+    """How long to wait at most: a part of it where tests are run to see them fail (tests/proofs)."""
+    return seconds * _SHARE
+
+
 def until(condition: Callable[[], T], timeout: float = 60, what: str = "") -> T:
     """Ask `condition` until its answer is true, and return it. `AssertionError` names what never came."""
+    timeout = patience(timeout)
     deadline = time.monotonic() + timeout
     while not (answer := condition()):
         if time.monotonic() > deadline:

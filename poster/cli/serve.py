@@ -60,7 +60,7 @@ def serve(
     Examples:
       poster serve
       poster serve --port 9000
-      poster token create operations --role admin
+      poster token create --role admin --name operations
       poster serve --host 0.0.0.0 --allowed-host jobs.example.org
     """
     from poster.web.gate.origin import is_loopback

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,15 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents.given import read, titled
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def block(language: str, number: int = 0) -> str:
-    """A code block of the README."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[number]
 
 
 def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -53,13 +47,13 @@ def conductor(folder: Path) -> Iterator[None]:
 
 
 def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "hello.py").write_text(block("python"))
+    (tmp_path / "hello.py").write_text(titled("README.md", "hello.py"))
     monkeypatch.setenv("COUNTERMAND_FLOWS", "hello.py")
     with conductor(tmp_path):
         posted = run("poster", "post", "hello", f"folder={tmp_path}", "lines=1000", cwd=tmp_path)
         assert posted.returncode == 0, posted.stderr
         job = posted.stdout.strip()
-        target = tmp_path / f"numbers-{job}.txt"
+        target = tmp_path / job
         until(target.exists, 20, "the job to begin")
         cancelled = run("poster", "cancel", job, "--reason", "wrong file", "--wait", cwd=tmp_path)
         assert cancelled.returncode == 0, cancelled.stderr
@@ -71,27 +65,8 @@ def test_the_first_flow_of_the_readme(tmp_path: Path, monkeypatch: pytest.Monkey
         assert "completed" in shown.stdout
 
 
-def test_the_commands_of_the_readme_are_there() -> None:
-    words = re.findall(r"^(?:job=\$\()?(poster|conductor) (\w+)", block("sh", 1), re.MULTILINE)
-    assert words, "the README shows commands"
-    for program, command in words:
-        assert run(program, command, "--help").returncode == 0, f"{program} {command}"
-
-
-GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
-
-
-def test_the_tests_that_show_the_guarantees_are_there() -> None:
-    shown = re.findall(r"`(tests/[\w/]+)(\.py)?(?:::(\w+))?`", GUARANTEES)
-    assert len(shown) > 30
-    for path, suffix, name in shown:
-        place = ROOT / (path + suffix)
-        assert place.exists(), place
-        assert not name or f"def {name}(" in place.read_text(encoding="utf-8"), f"{place}: {name}"
-
-
 def test_the_example_of_the_guarantees_may_run_twice(tmp_path: Path) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", GUARANTEES, re.DOTALL)
+    (program,) = (block.text for block in read("docs/guarantees.md"))
     twice = (
         "task = Write()\n"
         "assert task.execute('.') == task.execute('.')\n"
@@ -118,14 +93,3 @@ def test_the_demo(tmp_path: Path) -> None:
         assert said in story, f"{said!r} is missing in\n{story}"
     assert not told.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_the_picture_of_the_states_is_the_tables() -> None:
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        import states_picture
-    finally:
-        sys.path.pop(0)
-    assert states_picture.picture() == (ROOT / "docs" / "states.svg").read_text(encoding="utf-8"), (
-        "run `python docs/states_picture.py`"
-    )

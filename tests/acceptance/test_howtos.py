@@ -1,4 +1,4 @@
-"""The how-tos for TaskFlow users: each program is run as it stands, and prints what the page says."""
+"""The how-tos for TaskFlow users as `tests/documents` does not run them: on PostgreSQL, twice, with signals."""
 
 from __future__ import annotations
 
@@ -9,30 +9,34 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.documents.given import read
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-PAGES = ROOT / "docs" / "taskflow"
 OR_POSTGRESQL = "  # or postgresql://user:password@host/name"
 
 
 class Page:
     """A how-to, whose programs are written to a folder of their own."""
 
-    def __init__(self, name: str, folder: Path, database_url: str | None, *programs: str) -> None:
+    def __init__(self, name: str, folder: Path, database_url: str | None = None) -> None:
         """`database_url` takes the place of the one in the page; None: it stays as it is."""
-        text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
-        self.outputs = re.findall(r"```output\n(.*?)```", text, re.DOTALL)
+        blocks = read(f"docs/taskflow/{name}.md")
+        self.outputs = {
+            program.title: output.text
+            for program, output in pairwise(blocks)
+            if program.title and output.language == "output"
+        }
         self._folder = folder
-        written = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-        for program, code in zip(programs, written, strict=True):
-            (folder / program).write_text(code if database_url is None else _with(database_url, code))
-        assert database_url is None or OR_POSTGRESQL in text
+        programs = {block.title: block.text for block in blocks if block.title}
+        assert database_url is None or any(OR_POSTGRESQL in text for text in programs.values())
+        for title, text in programs.items():
+            (folder / title).write_text(text if database_url is None else _with(database_url, text))
 
     @contextlib.contextmanager
     def started(self, program: str) -> Iterator[subprocess.Popen[str]]:
@@ -80,52 +84,26 @@ def on(request: pytest.FixtureRequest) -> str | None:
     return None if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
 
 
-def test_the_sql_board_with_one_worker(tmp_path: Path) -> None:
-    page = Page("jobboard", tmp_path, None, "sums.py", "post.py", "work.py")
-    assert [page.run("post.py"), page.run("work.py")] == page.outputs
-
-
 def test_the_sql_board_with_two_workers(tmp_path: Path, on: str | None) -> None:
-    page = Page("jobboard", tmp_path, on, "sums.py", "post.py", "work.py")
-    assert page.run("post.py") == page.outputs[0]
+    page = Page("jobboard", tmp_path, on)
+    assert page.run("post.py") == page.outputs["post.py"]
     with page.started("work.py") as one, page.started("work.py") as two:
         assert (one.wait(100), two.wait(100)) == (0, 0)
-    *sums, left = page.outputs[1].splitlines()
+    *sums, left = page.outputs["work.py"].splitlines()
     assert sorted(page.printed("work.py").splitlines()) == sorted([*sums, left, left])
 
 
-def test_the_fenced_persistence(tmp_path: Path, on: str | None) -> None:
-    page = Page("persistence", tmp_path, on, "fenced.py")
-    assert [page.run("fenced.py")] == page.outputs
-
-
-def test_a_cancelable_task_in_a_plain_engine(tmp_path: Path) -> None:
-    page = Page("cancelable-task", tmp_path, None, "letters.py")
-    assert [page.run("letters.py")] == page.outputs
+def test_the_fenced_persistence_on_postgresql(tmp_path: Path, postgresql_url: str) -> None:
+    page = Page("persistence", tmp_path, postgresql_url)
+    assert page.run("fenced.py") == page.outputs["fenced.py"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_conductor_in_a_program_of_ones_own(tmp_path: Path, on: str | None, number: signal.Signals) -> None:
-    page = Page("conductor", tmp_path, on, "greet.py")
-    *before, last = page.outputs[0].splitlines(keepends=True)
+    page = Page("conductor", tmp_path, on)
+    *before, last = page.outputs["greet.py"].splitlines(keepends=True)
     with page.started("greet.py") as process:
         until(lambda: page.printed("greet.py") == "".join(before) or process.poll() is not None, 60, "the job")
         process.send_signal(number)
         assert process.wait(60) == 0
     assert page.printed("greet.py") == "".join([*before, last])
-
-
-PAGE_NAMES = ["README", "cancelable-task", "conductor", "jobboard", "persistence"]
-
-
-def test_every_page_is_tried_here() -> None:
-    assert sorted(page.stem for page in PAGES.glob("*.md")) == PAGE_NAMES
-
-
-@pytest.mark.parametrize("name", PAGE_NAMES)
-def test_links_lead_somewhere_and_what_is_named_is_there(name: str) -> None:
-    text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        assert (PAGES / link).exists(), link
-    for module, what in re.findall(r"`((?:jobboard|flows|conductor)(?:\.[a-z_]+)+)\.([A-Z]\w+)`", text):
-        assert hasattr(import_module(module), what), f"{module}.{what}"

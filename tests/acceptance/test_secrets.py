@@ -56,6 +56,13 @@ class Canaries:
         return "json" if self.place.database_url.startswith("sqlite") else "text"
 
     @property
+    def poster(self) -> PosterHere:
+        """In this process: a start of its own for each of so many commands takes minutes."""
+        poster = PosterHere(self.place.database_url)
+        poster.environment |= self.place.environment
+        return poster
+
+    @property
     def never_stored(self) -> list[str]:
         return [self.by_env, self.by_file, *self.passwords]
 
@@ -111,7 +118,7 @@ def _let_loose(
 
 def _run_everything(canaries: Canaries) -> dict[str, str]:
     """Jobs that complete, fail, cannot be made, are cancelled, and cannot be reverted: their ids."""
-    place = canaries.place
+    place, poster = canaries.place, canaries.poster
     file = place.folder / "secret"
     file.write_text(f"{canaries.by_file}\n")
     environment = place.environment
@@ -123,7 +130,7 @@ def _run_everything(canaries: Canaries) -> dict[str, str]:
     for fails_in in ENDS:
         words = [f"by_value={canaries.by_value}", f"fails_in={fails_in}", f"began={began}", "by_env=env:CANARY"]
         words += [f"by_file=file:{file}", "--max-retries=1", "--retry-interval=0"]
-        posted = place.poster("post", "tell", *words)
+        posted = poster("post", "tell", *words)
         assert posted.code == 0, posted.err
         ids[fails_in] = posted.out.strip()
     until(began.exists, 60, "the job that is to be cancelled")
@@ -157,9 +164,10 @@ def test_no_canary_is_anywhere_but_where_it_must_be(canaries: Canaries):
     ids = _run_everything(canaries)
 
     # What people are told is told, but for the secrets.
-    assert place.poster("result", ids["nothing"], "--json").json["told"]["got"] == ["********"] * 3
-    assert "printed: ********" in place.poster("logs", ids["nothing"]).out
-    assert "failed: ********" in place.poster("show", ids["execute"]).out
+    poster = canaries.poster
+    assert poster("result", ids["nothing"], "--json").json["told"]["got"] == ["********"] * 3
+    assert "printed: ********" in poster("logs", ids["nothing"]).out
+    assert "failed: ********" in poster("show", ids["execute"]).out
     assert "logged by a thread: ********" in place.conductors[0].log
 
     canaries.assert_none_in("the conductor's log", place.conductors[0].log)
@@ -176,12 +184,9 @@ def test_no_canary_is_anywhere_but_where_it_must_be(canaries: Canaries):
 
 
 def _listen_to_poster(canaries: Canaries, commands: list[list[str]]) -> None:
-    """In this process: a start of its own for each of so many takes minutes."""
-    poster = PosterHere(canaries.place.database_url)
-    poster.environment |= canaries.place.environment
     for words in commands:
         for form in ([], ["--json"]):
-            said = poster(*words, *form)
+            said = canaries.poster(*words, *form)
             assert said.out + said.err, words
             canaries.assert_none_in(f"poster {' '.join([*words, *form])}", said.out + said.err)
 
@@ -244,12 +249,12 @@ def test_what_is_not_allowed_is_refused_without_being_repeated(canaries: Canarie
     )
     place.environment["COUNTERMAND_FLOWS"] = str(place.folder / "refuses.py")
     given = f'{{"flow": "refuses", "arguments": {{"token": "{canaries.by_value}"}}}}\n{canaries.by_env}\n'
-    for words, text in (
-        (["post", "refuses", f"token={canaries.by_value}"], None),
-        (["post", "refuses", f"tokn={canaries.by_value}", "token=env:X"], None),
-        (["post", "--from", "-"], given),
+    for poster, words, text in (
+        (place.poster, ["post", "refuses", f"token={canaries.by_value}"], ""),
+        (canaries.poster, ["post", "refuses", f"tokn={canaries.by_value}", "token=env:X"], ""),
+        (canaries.poster, ["post", "--from", "-"], given),
     ):
-        said = place.poster(*words, given=text)
+        said = poster(*words, given=text)
         assert said.code == 2, said.out
         canaries.assert_none_in(" ".join(words), said.out + said.err)
-    assert place.poster("list", "--json").json == []
+    assert canaries.poster("list", "--json").json == []

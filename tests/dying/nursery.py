@@ -27,11 +27,12 @@ from jobboard.states import AT_REST
 from tests.dying.plays import REGISTRY
 from tests.requests_seen import on_commits
 from tests.rules.checker import jobs_on
+from tests.waiting import patience
 
 LOG = logging.getLogger(__name__)
 
 _POLL_S = 0.005
-_PATIENCE_S = 60.0
+_PATIENCE_S = patience(60)
 
 
 @dataclass(frozen=True)

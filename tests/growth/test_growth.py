@@ -267,6 +267,7 @@ def test_what_else_a_client_is_asked(house: House, url: str):
         assert [job.id for job in client.watch_each([waits[0]])] == waits[:1]
         client.cancel_many(waits)
         client.explained(client.list(limit=10))
+        client.explained(client.list(flow=past.LIMITED, limit=10))
         list(client.follow_logs(waits[0]))
         house.records.last_line(waits[0])
     assert faults(findings) == []

@@ -40,7 +40,8 @@ class Served:
         self.url = url_of(self._listening)
         self._server = uvicorn.Server(configured(self.app))
         self._thread = threading.Thread(target=self._server.run, args=([self._listening],))
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        # There is no TLS, and to load what it trusts takes longer than most tests.
+        self.http = httpx.Client(base_url=self.url, timeout=30, verify=False)
 
     def __enter__(self) -> Self:
         self._thread.start()

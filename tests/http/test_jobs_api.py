@@ -325,7 +325,7 @@ def test_what_a_cancel_of_many_would_do_is_told(served, house):
     hold = Hold()
     house.flow(lambda: [house.step("a"), Pay("pay", house, hold, None), house.step("c")])
     running, done = served.post(), new_id()
-    with house.running():
+    with house.running(grace_s=0):
         hold.arrived()
         waits = served.post(delay="1h")
         told = served.http.post("/api/jobs/cancel/plan", json={"ids": [running, waits, done, "x"]}).json()

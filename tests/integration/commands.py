@@ -112,13 +112,14 @@ class Poster:
 
 
 class PosterHere(Poster):
-    """The command in this process, without a start of half a second: for what it says, and not how it ends."""
+    """The command in this process, without a start of half a second: what it says, and its exit code."""
 
     def __call__(self, *words: str, given: str | bytes = b"", **environment: str) -> Ran:
-        assert not given
+        data = given.encode() if isinstance(given, str) else given
         out, err = io.StringIO(), io.StringIO()
         with (
             mock.patch.dict(os.environ, self.environment | environment),
+            mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8")),
             redirect_stdout(out),
             redirect_stderr(err),
         ):

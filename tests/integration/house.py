@@ -25,7 +25,7 @@ from jobboard.records import Records
 from jobboard.schema import conductors, jobs, postings, sessions
 from jobboard.settings import Settings, read_settings
 from jobboard.states import AT_REST, State
-from tests.waiting import until
+from tests.waiting import patience, until
 
 Act = Callable[["Step"], Any]
 
@@ -58,7 +58,7 @@ class Place:
 
     def arrived(self) -> None:
         """Wait for it."""
-        assert self.reached.wait(60), "no task came here"
+        assert self.reached.wait(patience(60)), "no task came here"
 
 
 class Gate(Place):

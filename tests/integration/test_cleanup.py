@@ -11,16 +11,9 @@ from jobboard import history
 from jobboard.errors import NoSuchJob, Refused
 from jobboard.schema import attempts, jobs
 from jobboard.states import State
-from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step
-from tests.servers import PostgreSQL
 
 S = State
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 def fail(task: Step) -> None:
@@ -56,6 +49,18 @@ def failed_revert(house: House, stuck: Stuck) -> str:
     assert by_name["b"].state == "revert_failure"
     assert by_name["b"].error.message == "disk is away"
     return job.id
+
+
+def test_it_is_said_why_an_interrupted_task_could_not_be_reverted(house, stuck):
+    hold = Hold()
+    house.flow(lambda: [house.step("a", hold, revert=stuck)])
+    job = house.post()
+    with house.running():
+        hold.arrived()
+        house.records.cancel(job, by="bob")
+        left = house.comes_to(job, S.REVERT_FAILED)
+    assert left.tasks[0].error.message == "disk is away"
+    assert (left.error.task, left.error.message) == ("a", "disk is away")
 
 
 def test_a_cleanup_runs_what_failed_then_what_never_ran(house, stuck):
@@ -109,6 +114,7 @@ def test_of_a_cancelled_job_it_ends_cancelled(house, stuck):
         2,
         2,
     )
+    assert done.error is None  # it was that of the revert, which succeeded
 
 
 @pytest.mark.parametrize("engine", ["serial", "parallel"])

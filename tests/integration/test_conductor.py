@@ -37,17 +37,11 @@ from jobboard.statements import Script
 from jobboard.states import State
 from jobboard.task_view import SEAL
 from jobboard.taskflow_rows import ATOMS
-from tests.emptied import emptied
+from poster.client import Client
 from tests.integration.house import Gate, Hold, House, Step, settings_for
-from tests.servers import PostgreSQL
 from tests.waiting import until
 
 S = State
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 def fail(task: Step) -> None:
@@ -372,6 +366,32 @@ def test_a_cancel_whose_revert_raises_is_not_called_cancelled(house):
     assert done.reason == "the revert of a failed"
     assert (done.cancel.reverted, done.cancel.total) == (1, 2)
     assert house.states_of(job) == ["pending", "running", "cancelling", "revert_failed"]
+
+
+def test_of_an_interrupted_task_whose_revert_raises_that_error_is_told(house):
+    def broken(_task: Step) -> None:
+        raise OSError("disk gone")
+
+    hold = Hold()
+    house.flow(lambda: [house.step("a", hold, revert=broken)])
+    job = house.post()
+    with house.running():
+        hold.arrived()
+        house.records.cancel(job, by="ann")
+        done = house.comes_to(job, S.REVERT_FAILED)
+    assert done.tasks[0].error == TaskError("a", "OSError", "disk gone")
+    assert done.error == done.tasks[0].error
+
+
+def test_of_a_failed_task_whose_revert_raises_both_errors_are_told(house):
+    def broken(_task: Step) -> None:
+        raise OSError("disk gone")
+
+    house.flow(lambda: [house.step("a", fail, revert=broken)])
+    job = house.run()
+    assert job.state is S.REVERT_FAILED
+    assert job.error == TaskError("a", "ValueError", "boom")
+    assert job.tasks[0].error == TaskError("a", "OSError", "disk gone")
 
 
 def test_a_revert_that_lacks_what_it_needs_is_a_failed_revert(house):
@@ -868,6 +888,19 @@ def test_no_more_of_a_flow_run_at_once_than_it_allows(house):
     with house.running("one"), house.running("two"):
         assert {house.comes_to(job).state for job in limited + others} == {S.COMPLETED}
     assert max(most) == 1
+
+
+def test_what_waits_for_others_of_its_flow_says_so(house):
+    gate = Gate()
+    house.flow(lambda: [house.step("a", gate)])
+    first, second = (house.post(max_running=1) for _ in range(2))
+    with house.running(), Client.open(house.settings, registry=house.registry) as client:
+        gate.arrived()
+        said = f"waits for {first}: flow f runs 1 at a time"
+        assert client.show(second).reason == said
+        assert [job.reason for job in client.explained(client.list())] == [said, None]
+        gate.open.set()
+        house.comes_to(second, S.COMPLETED)
 
 
 def test_flows_that_it_does_not_know_are_left_alone(house):

@@ -14,19 +14,12 @@ from conductor.metrics import JobMeter
 from conductor.service import Conductor
 from jobboard.metrics import new_registry
 from jobboard.states import State
-from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step, settings_for
 from tests.metrics_seen import Seen
-from tests.servers import PostgreSQL
 from tests.waiting import until
 
 S = State
 PHASES = ("delivered", "stopped", "reverted")
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 @pytest.fixture

@@ -15,10 +15,8 @@ from taskflow.patterns import graph_flow, linear_flow, unordered_flow
 
 from flows import JobCancelled
 from jobboard.states import State
-from tests.emptied import emptied
 from tests.integration.house import House
 from tests.integration.kinds import KINDS, Quick, Work
-from tests.servers import PostgreSQL
 from tests.waiting import until
 
 # An interruption may land where the interpreter only prints it, in a `__del__`; then it is sent again.
@@ -26,11 +24,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 S = State
 SLOTS = 8
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 @dataclass

@@ -27,19 +27,12 @@ from jobboard.schema import jobs
 from jobboard.states import State
 from poster import Client, PostRequest
 from poster.errors import InvalidRequest
-from tests.emptied import emptied
 from tests.integration.commands import PosterHere
 from tests.integration.house import House, Step, settings_for
-from tests.servers import PostgreSQL
 
 S = State
 NUL, SURROGATE = "a\0b", "\ud800"
 MEGABYTES = "x" * 20_000_000
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 def nested(depth: int) -> Any:

@@ -11,18 +11,11 @@ from taskflow.patterns import linear_flow
 
 from jobboard.errors import Refused
 from jobboard.states import State
-from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step
 from tests.requests_seen import on_commits
-from tests.servers import PostgreSQL
 from tests.waiting import until
 
 S = State
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 class Fails:

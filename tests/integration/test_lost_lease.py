@@ -26,7 +26,7 @@ from tests.integration.house import HoldOnce, House, settings_for
 from tests.integration.test_every_board import end_session
 from tests.servers import PostgreSQL
 from tests.servers.required import require
-from tests.waiting import until
+from tests.waiting import patience, until
 
 S = State
 
@@ -63,7 +63,7 @@ def test_what_runs_is_interrupted_before_the_lease_ends_though_no_server_answers
                 # By the session's clock nine tenths of the lease have passed, but not all of it.
                 now_s = session_module._now_s()
                 monkeypatch.setattr(session_module, "_now_s", lambda: max(now_s, renewed + 15 * 0.95))
-                assert hold.interrupted.wait(30)
+                assert hold.interrupted.wait(patience(30))
                 assert session_module._now_s() < renewed + 15
             finally:
                 monkeypatch.undo()
@@ -86,7 +86,7 @@ def test_what_runs_is_interrupted_before_a_new_lease_is_begun(
     with house.running("one") as conductor:
         hold.arrived()
         end_session(house, conductor._dispatch.board)
-        assert hold.interrupted.wait(30)
+        assert hold.interrupted.wait(patience(30))
         house.comes_to(job, S.COMPLETED)
     first, second = owners(house, job)
     assert first != second

@@ -19,17 +19,10 @@ from jobboard.errors import MalformedRecord
 from jobboard.schema import attempts, conductors, events, jobs, postings, sessions
 from jobboard.states import State
 from jobboard.taskflow_rows import ATOMS, FLOWS
-from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House
-from tests.servers import PostgreSQL
 from tests.waiting import until
 
 S = State
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 @dataclass(frozen=True)

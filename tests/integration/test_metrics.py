@@ -16,7 +16,6 @@ from jobboard.states import State
 from jobboard.tokens import Role
 from poster.client import Client
 from poster.web.metrics.job_counter import JobCounter
-from tests.emptied import emptied
 from tests.http.served import Served
 from tests.integration.house import Gate, Hold, House, Step, settings_for
 from tests.metrics_seen import Seen
@@ -26,11 +25,6 @@ from tests.waiting import until
 
 S = State
 PHASES = ("delivered", "stopped", "reverted")
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 @pytest.fixture

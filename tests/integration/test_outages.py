@@ -23,6 +23,7 @@ from jobboard.errors import Unreachable
 from jobboard.models import NewJob
 from jobboard.schema import jobs
 from jobboard.states import State
+from poster.patience import patiently
 from tests.chaos.proxy import HALF_OPEN, PASS, Proxy
 from tests.integration.commands import Poster, PosterHere
 from tests.integration.house import HoldOnce, House, Step, settings_for
@@ -344,6 +345,7 @@ def test_a_poster_is_told_of_a_read_only_disk_in_one_line(small_disk: Path):
 
 def test_a_poster_is_told_of_a_locked_database_in_one_line(sqlite_url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(database_module, "_BUSY_S", 0.2)
+    monkeypatch.setattr(patiently, "__defaults__", (0.5,))
     poster = PosterHere(sqlite_url)
     job = poster.post()
     with locked(sqlite_url):
@@ -354,7 +356,7 @@ def test_a_poster_is_told_of_a_locked_database_in_one_line(sqlite_url: str, monk
 
 
 def test_a_poster_is_told_of_a_server_that_is_away_in_one_line(server: PostgreSQL):
-    poster = Poster(server.create_database())
+    poster = PosterHere(server.create_database())
     job = poster.post()
     server.kill()
     for words in (["cancel", job], ["show", job], ["retry", job], ["post", "greet", "name=bob"], ["doctor"]):

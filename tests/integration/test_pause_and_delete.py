@@ -17,17 +17,10 @@ from jobboard.schema import attempts, events, jobs, postings
 from jobboard.states import State
 from jobboard.taskflow_rows import ATOMS, FLOWS, LOGBOOKS
 from poster.client import Client
-from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Step
-from tests.servers import PostgreSQL
 from tests.waiting import until
 
 S = State
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 def fail(task: Step) -> None:

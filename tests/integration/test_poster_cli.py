@@ -1,4 +1,7 @@
-"""The command `poster` as processes of its own, on real databases. What needs a conductor is tested elsewhere."""
+"""The command `poster` on real databases. What needs a conductor is tested elsewhere.
+
+Some tests start processes, on each kind of database. The others, of what is said and of codes, do without.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from jobboard import history
+from jobboard.boards.zookeeper import ZookeeperBoard
 from jobboard.conductors import Registration
 from jobboard.database import Database, open_database
 from jobboard.history import NewLine
@@ -37,11 +41,12 @@ TASKS = [
 
 @pytest.fixture
 def poster(sqlite_url: str) -> Poster:
-    return Poster(sqlite_url)
+    return PosterHere(sqlite_url)
 
 
 @pytest.fixture
 def any_poster(database_url: str) -> Poster:
+    """Processes."""
     return Poster(database_url)
 
 
@@ -426,10 +431,6 @@ class TestLogs:
 
 
 class TestShowing:
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
-
     def test_prefixes(self, poster):
         first, second = poster.post(), poster.post()
         shared = next(n for n in range(26) if first[n] != second[n])
@@ -495,10 +496,6 @@ class TestShowing:
 
 
 class TestList:
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
-
     def test_newest_first_and_filtered(self, poster):
         first, second, third = poster.post(), poster.post(), poster.post()
         poster("cancel", second)
@@ -555,10 +552,6 @@ class TestOverview:
     @pytest.fixture
     def any_poster(self, database_url: str) -> Poster:
         return PosterHere(database_url)
-
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
 
     def test_flows(self, poster):
         found = {flow["name"]: flow for flow in poster("flows", "--json").json}
@@ -630,7 +623,8 @@ class TestOverview:
         }
         assert "s3cret" not in ran.out + poster("doctor", "--database-url", NOWHERE).out
 
-    def test_doctor_without_a_board(self, poster):
+    def test_doctor_without_a_board(self, poster, monkeypatch):
+        monkeypatch.setattr(ZookeeperBoard.connect, "__defaults__", (1.0,))
         ran = poster("doctor", "--jobboard-url", "zookeeper://127.0.0.1:1/x", "--json")
         assert ran.code == 4
         assert {check["name"]: check["status"] for check in ran.json["checks"]}["jobboard"] == "unreachable"
@@ -648,10 +642,6 @@ class TestOverview:
 
 
 class TestOptions:
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
-
     @pytest.mark.parametrize("order", [["--json", "list"], ["list", "--json"]])
     def test_json_before_and_after(self, poster, order):
         assert poster(*order).json == []
@@ -688,10 +678,6 @@ class TestOptions:
 
 
 class TestUnreachable:
-    @pytest.fixture
-    def poster(self, sqlite_url: str) -> Poster:
-        return PosterHere(sqlite_url)
-
     @pytest.mark.parametrize(
         "words",
         [
@@ -721,6 +707,10 @@ class TestUnreachable:
 
 
 class TestShell:
+    @pytest.fixture
+    def poster(self, sqlite_url: str) -> Poster:
+        return Poster(sqlite_url)
+
     def test_errors_are_told_in_one_line(self, poster):
         ran = poster("list", "--database-url", NOWHERE)
         assert (ran.code, ran.out, len(ran.err.splitlines())) == (4, "", 1)

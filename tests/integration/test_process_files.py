@@ -37,8 +37,8 @@ from flows import CancelableTask, CancelToken, RunContext
 from flows.cancel_token import CancelCause, CancelKind
 from flows.cancelable import bind
 from flows.errors import JobCancelled
+from flows.library.files.errors import Busy, CannotRestore, Changed, Damaged, Unusable
 from flows.library.process_files import process_files  # noqa: F401 - registers the flow
-from flows.library.process_files.errors import Busy, CannotRestore, Changed, Damaged, Unusable
 from flows.registry import REGISTRY
 from flows.run_context import TaskReport
 from flows.structure import atoms_of

@@ -15,17 +15,10 @@ from jobboard.models import TaskError
 from jobboard.schema import attempts, events, jobs
 from jobboard.states import State
 from jobboard.taskflow_rows import ATOMS, FLOWS
-from tests.emptied import emptied
 from tests.integration.house import Gate, Hold, House, Place, Step, settings_for
-from tests.servers import PostgreSQL
 from tests.waiting import until
 
 S = State
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, _postgresql_template: str) -> str:
-    return emptied(postgresql, _postgresql_template)
 
 
 def fail(task: Step) -> None:

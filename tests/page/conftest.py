@@ -1,4 +1,4 @@
-"""A browser for all tests of the page, a site for each."""
+"""A browser for the tests of the page, a site for each."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Visit = Callable[..., Visitor]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them in one process, which has one browser."""
+    """Those of a file in one process: each process that has some starts a browser."""
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("page"))
+            item.add_marker(pytest.mark.xdist_group(f"page {item.path.stem}"))
 
 
 @pytest.fixture(scope="package")

@@ -22,7 +22,7 @@ _LOST_LEASE = "tests/integration/test_lost_lease.py"
 _PERSISTENCE = "tests/contract/test_persistence.py"
 _WRAPPER = "tests/unit/test_flows_wrapper.py"
 _RECONCILER = "tests/contract/test_reconciler.py"
-_HISTORIES = "tests/histories/test_random_histories.py::test_random_histories[sqlite]"
+HISTORIES = "tests/histories/test_random_histories.py::test_random_histories[sqlite]"
 _DEATHS = "tests/dying/test_every_commit.py::test_a_sample_of_deaths"
 _STORM = "tests/chaos/test_chaos.py::test_a_short_storm[sqlite+sql]"
 
@@ -33,7 +33,7 @@ MUTATIONS = [
         "jobboard/journal.py",
         'return {"id": self.job, "epoch": self.epoch}',
         'return {"id": self.job}',
-        (f"{_RECORDS}::test_what_a_stale_claim_writes_is_refused[sqlite]", _HISTORIES),
+        (f"{_RECORDS}::test_what_a_stale_claim_writes_is_refused[sqlite]", HISTORIES),
     ),
     Mutation(
         "the look at the fence before what was in flight goes on",
@@ -104,7 +104,7 @@ MUTATIONS = [
         "jobboard/journal.py",
         'where = self._own | {"state": str(edge.source)}',
         "where = self._own",
-        ("tests/integration/test_conductor.py::test_a_cancel_just_before_the_seal_wins[sqlite]", _HISTORIES),
+        ("tests/integration/test_conductor.py::test_a_cancel_just_before_the_seal_wins[sqlite]", HISTORIES),
     ),
     # Cancelling and reverting
     Mutation(

@@ -4,6 +4,7 @@ from tests.servers.etcd import Etcd
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import ServerError, ServerProcess
 from tests.servers.redis import Redis
+from tests.servers.rendering_service import RenderingService
 from tests.servers.zookeeper import ZooKeeper
 
-__all__ = ["Etcd", "PostgreSQL", "Redis", "ServerError", "ServerProcess", "ZooKeeper"]
+__all__ = ["Etcd", "PostgreSQL", "Redis", "RenderingService", "ServerError", "ServerProcess", "ZooKeeper"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from datetime import datetime, timedelta
 
 import click
@@ -258,6 +260,15 @@ def every_command(commands=COMMANDS, *before):
             yield pytest.param((*before, name), command, id=" ".join((*before, name)))
 
 
+def understood(words):
+    """Read the words of a command, as far as that goes without running it."""
+    context = click.Context(group)
+    while isinstance(context.command, click.Group):
+        name, command, words = context.command.resolve_command(context, words)
+        context = click.Context(command, parent=context)
+    command.make_context(name, words, parent=context.parent)
+
+
 class TestHelp:
     @pytest.mark.parametrize(("words", "_command"), [*every_command()])
     def test_every_command_has_examples_and_takes_the_settings(self, words, _command):
@@ -270,6 +281,17 @@ class TestHelp:
     def test_what_it_does_fits_into_the_list_of_commands(self, _words, command):
         assert len(command.told) <= 80 - len("  conductors    ")
         assert (command.load().__doc__ or "").splitlines()[0] == command.told
+
+    @pytest.mark.parametrize(("words", "_command"), [*every_command()])
+    def test_its_examples_are_understood(self, words, _command, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for name in ("job.json", "jobs.jsonl"):
+            (tmp_path / name).touch()
+        _told, examples = CliRunner().invoke(group, [*words, "--help"]).output.split("Examples:")
+        said = re.findall(r'(xargs )?\bposter ((?:"[^"]*"|[^|)">\n])+)', examples.split("Options:")[0])
+        assert said
+        for given, example in said:
+            understood([*shlex.split(example), *(["01hx5"] if given else [])])
 
     def test_a_command_of_commands_lists_them(self):
         _usage, listed = CliRunner().invoke(group, ["token", "--help"]).output.split("Commands:")

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from jobboard.settings import names
+from tests.documents.given import titled
 from tests.servers import PostgreSQL, ZooKeeper
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +96,22 @@ def test_the_password_comes_from_the_environment(compose):
     for service in services.values():
         address = service["environment"].get("COUNTERMAND_DATABASE_URL")
         assert address is None or re.search(f":{default}@", address)
+
+
+def test_any_number_of_a_conductor_can_be_started(conductors):
+    for service in conductors.values():
+        assert not service.keys() & {"container_name", "ports", "hostname"}
+
+
+def test_the_override_of_the_documents_fits(compose):
+    override = yaml.safe_load(titled("docs/how-to/deploy.md", "docker-compose.override.yml"))["services"]
+    assert set(override) == {name for name, service in compose["services"].items() if "build" in service}
+    for name, service in override.items():
+        assert service.keys() <= compose["services"][name].keys()
+        [(setting, file)] = service["environment"].items()
+        assert setting.removeprefix("COUNTERMAND_").lower() in names()
+        [volume] = service["volumes"]
+        assert file.startswith(volume.split(":")[1])
 
 
 def test_every_named_volume_is_declared(compose):

@@ -148,6 +148,19 @@ def test_a_long_value_is_cut() -> None:
     assert said.endswith("…)")
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("ftp://ann:s3cret@host/x", "ftp://ann:********@host/x"),
+        ("ftp://:s3cret@host", "ftp://:********@host"),
+        ("ftp://ann@host:21/x", "ftp://ann@host:21/x"),
+        ("ftp://host:21/x@y", "ftp://host:21/x@y"),
+    ],
+)
+def test_a_password_in_an_address_is_not_repeated(given: str, shown: str) -> None:
+    assert problems(lambda: DOWNLOAD.as_json({**GOOD, "url": given}))["url"].endswith(f"(got {shown!r})")
+
+
 def test_a_word_in_capitals_stays_so() -> None:
     assert problems(lambda: DOWNLOAD.as_json({**GOOD, "url": "ftp://host"})) == {
         "url": "URL scheme should be 'http' or 'https' (got 'ftp://host')"

@@ -102,6 +102,28 @@ def test_a_coroutine_is_cancelled_at_its_await() -> None:
     until(lambda: threading.active_count() == before)
 
 
+def test_coroutines_of_a_group_that_look_for_themselves_are_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    class Look(CancelableTask):
+        looks = 0
+
+        async def execute(self) -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(2):
+                    group.create_task(self.look())
+
+        async def look(self) -> None:
+            while True:
+                self.looks += 1
+                self.checkpoint()
+                await asyncio.sleep(0)
+
+    caplog.set_level("INFO")
+    job = Job(Look())
+    with job.cancelled_when(lambda: job.task.looks > 2):
+        job.run()
+    assert caplog.text == ""
+
+
 def test_a_coroutine_reverts_to_its_end_though_the_flag_is_up() -> None:
     job = Job(Waits())
     job.token.set(CAUSE)

@@ -212,6 +212,19 @@ class TestWhyWaiting:
         said = why_waiting(a_job(), [conductor(flows=("share",))], AT)
         assert said == "waits: no live conductor knows the flow greet"
 
+    @pytest.mark.parametrize(
+        ("most", "running", "said"),
+        [
+            (1, ["a"], "waits for a: flow greet runs 1 at a time"),
+            (2, ["a", "b"], "waits for a, b: flow greet runs 2 at a time"),
+            (4, list("abcd"), "waits for a, b, c and 1 more: flow greet runs 4 at a time"),
+            (2, ["a"], None),
+            (None, ["a"], None),
+        ],
+    )
+    def test_those_that_its_flow_runs_at_once(self, most, running, said):
+        assert why_waiting(a_job(max_running=most), [conductor()], AT, running) == said
+
     def test_a_reason_that_is_stored_stays(self):
         assert explained(a_job(reason="it says so"), [], AT).reason == "it says so"
 

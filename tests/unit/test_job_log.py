@@ -8,7 +8,7 @@ import sys
 import pytest
 from taskflow.exceptions import StorageFailure
 
-from conductor.job_log import SaidOnce
+from conductor.job_log import SaidOnce, set_up_logging
 from jobboard.errors import Fenced, Unreachable
 
 
@@ -35,3 +35,13 @@ def test_what_the_engine_could_not_store_is_not_told_twice() -> None:
 def test_other_errors_stay() -> None:
     assert SaidOnce().filter(line(ValueError("a bug")))
     assert SaidOnce().filter(line(None, "something else"))
+
+
+@pytest.mark.parametrize("library", ["taskflow", "sqlalchemy", "httpx"])
+def test_of_what_the_libraries_beneath_tell_only_warnings_stay(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for quiet in ("taskflow", "kazoo", "alembic", "sqlalchemy", "httpx"):
+        monkeypatch.setattr(logging.getLogger(quiet), "level", logging.NOTSET)
+    set_up_logging("info")
+    assert logging.getLogger(library).getEffectiveLevel() == logging.WARNING

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.errors import InvalidArguments
+from flows.library.files.errors import Damaged
 from flows.library.process_files import process_files  # noqa: F401 - registers the flow
 from flows.library.process_files.archive import ArchiveReader, ArchiveWriter
 from flows.library.process_files.entry import Entry
-from flows.library.process_files.errors import Damaged
 from flows.library.process_files.source_tree import CHUNK_BYTES
 from flows.library.process_files.workplace import Workplace
 from flows.registry import REGISTRY

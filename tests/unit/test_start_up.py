@@ -72,5 +72,11 @@ def test_the_tables_need_no_kind_of_database():
     assert not modules.intersection(("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql"))
 
 
+def test_the_flows_that_come_along_need_no_http_and_no_database_before_they_run():
+    modules = imported_by("from flows.library import collect, download, process_files")
+    assert "taskflow" in modules
+    assert not modules.intersection(("fastapi", "httpx", "sqlalchemy", "tenacity", "uvicorn"))
+
+
 def test_the_client_is_there_by_its_name():
     assert "sqlalchemy" in imported_by("from poster import Client, PostRequest")

@@ -12,8 +12,8 @@ from functools import partial
 from types import TracebackType
 from typing import IO, Any
 
+from flows.library.files.errors import Damaged
 from flows.library.process_files.entry import Entry, Kind
-from flows.library.process_files.errors import Damaged
 from flows.library.process_files.source_tree import CHUNK_BYTES
 
 Passing = Callable[[Iterable[bytes]], Iterator[bytes]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.library.process_files.errors import Unusable
-from flows.library.process_files.replacement import previous_of
+from flows.library.files.errors import Unusable
+from flows.library.files.replacement import previous_of
 
 
 def manifest_of(target: Path) -> Path:

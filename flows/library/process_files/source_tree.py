@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from flows.library.files.errors import Changed
 from flows.library.process_files.entry import Entry, Kind
-from flows.library.process_files.errors import Changed
 
 CHUNK_BYTES = 256 * 1024
 

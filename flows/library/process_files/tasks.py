@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from flows import CancelableTask
+from flows.library.files.errors import Damaged
+from flows.library.files.meter import Meter
+from flows.library.files.replacement import Replacement, Stamp, stamp_of, sync_folder
+from flows.library.files.workplace import new_file
 from flows.library.process_files.archive import ArchiveReader, ArchiveWriter
 from flows.library.process_files.entry import entries_in
-from flows.library.process_files.errors import Damaged
-from flows.library.process_files.meter import Meter
 from flows.library.process_files.places import check_places, manifest_of
-from flows.library.process_files.replacement import Replacement, Stamp, stamp_of, sync_folder
 from flows.library.process_files.source_tree import SourceTree
-from flows.library.process_files.workplace import Workplace, new_file
+from flows.library.process_files.workplace import PackingPlace
 
 LOG = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Scan(CancelableTask):
 
     def execute(self, source: Path, target: Path, pattern: str) -> tuple[Any, ...]:
         check_places(source, target)
-        work = Workplace(target, self.job)
+        work = PackingPlace(target, self.job)
         work.claim()
         counts: Counter[str] = Counter()
         size = 0
@@ -52,7 +53,7 @@ class Scan(CancelableTask):
         return counts["file"], counts["folder"], counts["link"], counts["special"], size, replaces
 
     def revert(self, target: Path, **_: Any) -> None:
-        Workplace(target, self.job).remove()
+        PackingPlace(target, self.job).remove()
 
 
 class Checksum(CancelableTask):
@@ -61,7 +62,7 @@ class Checksum(CancelableTask):
     default_provides = "manifest_stamp"
 
     def execute(self, source: Path, target: Path, source_bytes: int) -> Stamp | None:
-        work = Workplace(target, self.job)
+        work = PackingPlace(target, self.job)
         meter = Meter(self, source_bytes)
         with (
             SourceTree(source) as tree,
@@ -79,7 +80,7 @@ class Checksum(CancelableTask):
         return stamp_of(work.manifest)
 
     def revert(self, target: Path, **_: Any) -> None:
-        Workplace(target, self.job).manifest.unlink(missing_ok=True)
+        PackingPlace(target, self.job).manifest.unlink(missing_ok=True)
 
 
 class Pack(CancelableTask):
@@ -88,7 +89,7 @@ class Pack(CancelableTask):
     default_provides = "archive_stamp"
 
     def execute(self, source: Path, target: Path, level: int, source_bytes: int) -> Stamp | None:
-        work = Workplace(target, self.job)
+        work = PackingPlace(target, self.job)
         meter = Meter(self, source_bytes)
         with (
             SourceTree(source) as tree,
@@ -103,7 +104,7 @@ class Pack(CancelableTask):
         return stamp_of(work.archive)
 
     def revert(self, target: Path, **_: Any) -> None:
-        Workplace(target, self.job).archive.unlink(missing_ok=True)
+        PackingPlace(target, self.job).archive.unlink(missing_ok=True)
 
 
 class Verify(CancelableTask):
@@ -112,7 +113,7 @@ class Verify(CancelableTask):
     default_provides = "sha256"
 
     def execute(self, target: Path, source_bytes: int) -> str:
-        work = Workplace(target, self.job)
+        work = PackingPlace(target, self.job)
         meter = Meter(self, source_bytes)
         with work.archive.open("rb") as file, entries_in(work.manifest) as entries:
             archive = ArchiveReader(file)
@@ -132,7 +133,7 @@ class Publish(CancelableTask):
     def execute(
         self, target: Path, replaces: dict[str, Stamp | None], archive_stamp: Stamp, manifest_stamp: Stamp
     ) -> tuple[str, str]:
-        work = Workplace(target, self.job)
+        work = PackingPlace(target, self.job)
         replacements = _replacements(work, replaces, archive_stamp, manifest_stamp)
         for done, replacement in enumerate(replacements):
             self.update_progress(done / len(replacements), done=done, total=len(replacements))
@@ -150,14 +151,14 @@ class Publish(CancelableTask):
         manifest_stamp: Stamp,
         **_: Any,
     ) -> None:
-        work = Workplace(target, self.job)
+        work = PackingPlace(target, self.job)
         for replacement in _replacements(work, replaces, archive_stamp, manifest_stamp):
             replacement.undo()
         sync_folder(target.parent)
 
 
 def _replacements(
-    work: Workplace, replaces: dict[str, Stamp | None], archive_stamp: Stamp, manifest_stamp: Stamp
+    work: PackingPlace, replaces: dict[str, Stamp | None], archive_stamp: Stamp, manifest_stamp: Stamp
 ) -> tuple[Replacement, Replacement]:
     return (
         Replacement(work.archive, work.target, archive_stamp, replaces["archive"]),

@@ -1,15 +1,10 @@
-"""Draws `docs/states.svg`, the main ways of a job, from the table of transitions.
+"""Draws the main ways of a job, from the table of transitions.
 
-`python docs/states_picture.py` writes it anew. A test holds the picture against the table. Colours follow the
-reader's light or dark setting. Ways back are words beside a state: as arrows they would cross everything.
+Colours follow the reader's light or dark setting. Ways back are words beside a state: as arrows they would cross
+everything.
 """
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from jobboard.states import AT_REST, ENDED, TRANSITIONS, Cause, State
 
@@ -108,7 +103,3 @@ def _edge(source: State, target: State, reasons: list[str]) -> str:
         start, end, mid = x1 + BOX_W / 2, x2 - BOX_W / 2 - 3, (x1 + x2) / 2
         way = f"M{start:g} {y1}C{mid:g} {y1} {mid:g} {y2} {end:g} {y2}"
     return f'<g><title>{source} to {target}. {"; ".join(reasons)}</title><path class="{kind}" d="{way}"/></g>'
-
-
-if __name__ == "__main__":
-    Path(__file__).with_name("states.svg").write_text(picture(), encoding="utf-8")

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.library.process_files.errors import CannotRestore, Changed
+from flows.library.files.errors import CannotRestore, Changed
 
 LOG = logging.getLogger(__name__)
 

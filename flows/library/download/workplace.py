@@ -1,0 +1,25 @@
+"""Where `download` makes its files before they are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.library.files.workplace import Workplace
+
+
+class DownloadPlace(Workplace):
+    """The files of one job."""
+
+    @property
+    def part(self) -> Path:
+        """What has come so far; in the end all of it."""
+        return self.folder / "part"
+
+    @property
+    def validator(self) -> Path:
+        """By what the server can tell whether that is still a part of what it has."""
+        return self.folder / "validator"
+
+    @property
+    def unpacked(self) -> Path:
+        return self.folder / "unpacked"

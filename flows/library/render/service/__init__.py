@@ -1,0 +1,1 @@
+"""A rendering service to try `render` against: small, on this machine, and as moody as real ones when asked to."""
