@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -142,12 +142,10 @@ class Bench(AbstractContextManager["Bench"]):
         child = self._nursery.start(
             {"job": job, "moments": as_dicts(inside)}, self._environment(), told, self._log
         )
-        try:
+        with ExitStack() as if_it_fails:
+            if_it_fails.callback(child.end)
             code, is_killed = self._attend(job, child, outside)
-        except BaseException:
-            child.kill()
-            child.ended(_PATIENCE_S)
-            raise
+            if_it_fails.pop_all()
         lines = [json.loads(line) for line in told.read_text().splitlines()]
         reached = sum("reached" in one for one in lines)
         is_to_die = is_killed or (reached > 0 and inside[reached - 1].act == "crash")

@@ -76,6 +76,11 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(self.number, signal.SIGKILL)
 
+    def end(self) -> None:
+        """Kill it, and wait for its end."""
+        self.kill()
+        self.ended(_LONGEST_END_S)
+
 
 def _started() -> subprocess.Popen[bytes]:
     return subprocess.Popen(

@@ -207,7 +207,9 @@ def test_an_archive_that_is_none(run_flow, site, tmp_path, path):
 def test_a_target_that_cannot_be(run_flow, site, tmp_path):
     (tmp_path / "folder").mkdir()
     ran = run_flow(download, url=f"{site.url}/file", target=tmp_path / "folder")
-    assert "folder is a folder, where a file has to go" in error_of(ran)
+    assert "folder: is a folder, where a file has to go" in error_of(ran)
+    ran = run_flow(download, url=f"{site.url}/file", target="/")
+    assert "target /: is a folder, where a file has to go" in error_of(ran)
     ran = run_flow(download, url=f"{site.url}/good.tar.gz", target=tmp_path / "folder", unpack=True)
     assert "is there already" in error_of(ran)
     ran = run_flow(download, url=f"{site.url}/file", target=tmp_path / "no" / "file")

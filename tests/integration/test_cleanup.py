@@ -51,18 +51,6 @@ def failed_revert(house: House, stuck: Stuck) -> str:
     return job.id
 
 
-def test_it_is_said_why_an_interrupted_task_could_not_be_reverted(house, stuck):
-    hold = Hold()
-    house.flow(lambda: [house.step("a", hold, revert=stuck)])
-    job = house.post()
-    with house.running():
-        hold.arrived()
-        house.records.cancel(job, by="bob")
-        left = house.comes_to(job, S.REVERT_FAILED)
-    assert left.tasks[0].error.message == "disk is away"
-    assert (left.error.task, left.error.message) == ("a", "disk is away")
-
-
 def test_a_cleanup_runs_what_failed_then_what_never_ran(house, stuck):
     job = failed_revert(house, stuck)
     stuck.mended = True

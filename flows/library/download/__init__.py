@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, HttpUrl
+from pydantic import Field, HttpUrl
 from taskflow.patterns import linear_flow
 
 from flows import flow
 from flows.library.download.tasks import Fetch, Publish, Unpack, Verify
-
-# A relative path is meant from where the job is posted, not from where it runs.
-Place = Annotated[Path, AfterValidator(Path.absolute)]
+from flows.library.files.target import Place
 
 
 @flow("download")

@@ -16,7 +16,8 @@ from flows.library.download.unpacking import Unpacking
 from flows.library.download.workplace import DownloadPlace
 from flows.library.files.errors import Changed, Damaged, Unusable
 from flows.library.files.meter import Meter
-from flows.library.files.replacement import Replacement, Stamp, previous_of, stamp_of, sync_folder
+from flows.library.files.replacement import Replacement, Stamp, stamp_of, sync_folder
+from flows.library.files.target import check_file, check_folder_of
 from flows.library.files.workplace import remove_tree
 
 _CHUNK: Final = 1 << 20
@@ -36,7 +37,7 @@ class Fetch(CancelableTask):
         work = DownloadPlace(target, self.job)
         work.claim()
         async with new_client() as client:
-            await Transfer(client, str(url), work.part, work.validator, max_bytes, self._report).run()
+            await Transfer(client, str(url), work.part, max_bytes, self._report).run()
         return work.part.stat().st_size, stamp_of(target)
 
     def _report(self, done: int, total: int | None) -> None:
@@ -122,13 +123,12 @@ class Publish(CancelableTask):
 
 def _check(target: Path, *, unpack: bool) -> None:
     """Raise `Unusable` if nothing can be made at `target`."""
-    if not target.parent.is_dir():
-        raise Unusable(f"target {target}: there is no folder {target.parent}")
-    if unpack and os.path.lexists(target):
+    if not unpack:
+        check_file(target)
+        return
+    check_folder_of(target)
+    if os.path.lexists(target):
         raise Unusable(f"target {target}: is there already: name a folder that is not")
-    for place in (target, previous_of(target)):
-        if not unpack and (not target.name or place.is_dir()):
-            raise Unusable(f"target {target}: {place} is a folder, where a file has to go")
 
 
 def _name_folder(unpacked: Path, target: Path, made: Stamp) -> None:

@@ -16,10 +16,5 @@ class DownloadPlace(Workplace):
         return self.folder / "part"
 
     @property
-    def validator(self) -> Path:
-        """By what the server can tell whether that is still a part of what it has."""
-        return self.folder / "validator"
-
-    @property
     def unpacked(self) -> Path:
         return self.folder / "unpacked"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from taskflow.patterns import linear_flow
 
 from flows import flow
+from flows.library.files.target import Place
 from flows.library.process_files.tasks import Checksum, Pack, Publish, Scan, Verify
-
-# A relative path is meant from where the job is posted, not from where it runs.
-Place = Annotated[Path, AfterValidator(Path.absolute)]
 
 
 @flow("process_files")

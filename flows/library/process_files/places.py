@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flows.library.files.errors import Unusable
 from flows.library.files.replacement import previous_of
+from flows.library.files.target import check_file
 
 
 def manifest_of(target: Path) -> Path:
@@ -17,13 +18,9 @@ def check_places(source: Path, target: Path) -> None:
     """Raise `Unusable` if `source` is no folder, or the archive cannot stand at `target`."""
     if not source.is_dir():
         raise Unusable(f"source {source}: there is no such folder")
-    if not target.parent.is_dir():
-        raise Unusable(f"target {target}: there is no folder {target.parent}")
-    if not target.name or target.is_dir():
+    if target.is_dir():
         raise Unusable(f"target {target}: is a folder: name the archive to make in it")
+    check_file(target, manifest_of(target), previous_of(manifest_of(target)))
     for folder in (target.parent.resolve(), *target.parent.resolve().parents):
         if folder.samefile(source):
             raise Unusable(f"target {target}: is inside the source {source}: it would be packed into itself")
-    for place in (manifest_of(target), previous_of(target), previous_of(manifest_of(target))):
-        if place.is_dir():
-            raise Unusable(f"target {target}: {place} is a folder, where a file has to go")

@@ -23,12 +23,11 @@ Report = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Transfer:
-    """From `url` into the file `part`."""
+    """From `url` into the file `part`. A file beside it holds what tells whether it is still a part of that."""
 
     client: httpx.AsyncClient
     url: str
     part: Path
-    validator: Path
     most_bytes: int
     report: Report
 
@@ -36,6 +35,11 @@ class Transfer:
         """Fetch what is not there yet. Raises `Declined`, `TooLarge`, and `Unavailable` if it stays away."""
         while not await self._fetch_some():
             pass
+
+    @property
+    def validator(self) -> Path:
+        """By what the server can tell that."""
+        return self.part.with_name(f"{self.part.name}.validator")
 
     async def _fetch_some(self) -> bool:
         """Fetch until it breaks off; whether that was all. Only what brings nothing counts as an attempt."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr
 from taskflow.patterns import linear_flow
 
 from flows import flow
+from flows.library.files.target import Place
 from flows.library.render.film import as_film
 from flows.library.render.scene import Scene
 from flows.library.render.tasks import Assemble, Prepare, Publish, RenderScenes
 
-# A relative path is meant from where the job is posted, not from where it runs.
-Film = Annotated[Path, AfterValidator(Path.absolute), AfterValidator(as_film)]
+Film = Annotated[Place, AfterValidator(as_film)]
 
 
 @flow("render")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from flows.library.files.errors import Damaged, Unusable
-from flows.library.files.replacement import previous_of
+from flows.library.files.target import check_file
 
 PLAIN: Final = ".y4m"
 """Uncompressed pictures, one after the other: https://wiki.multimedia.cx/index.php/YUV4MPEG2."""
@@ -25,13 +25,9 @@ def as_film(target: Path) -> Path:
     return target
 
 
-def check_target(target: Path) -> None:
+def check_film(target: Path) -> None:
     """Raise `Unusable` if that film cannot be made here."""
-    if not target.parent.is_dir():
-        raise Unusable(f"target {target}: there is no folder {target.parent}")
-    for place in (target, previous_of(target)):
-        if place.is_dir():
-            raise Unusable(f"target {target}: {place} is a folder, where a file has to go")
+    check_file(target)
     if target.suffix != PLAIN and shutil.which("ffmpeg") is None:
         raise Unusable(
             f"target {target}: there is no ffmpeg on this conductor's host to make it: "

@@ -77,9 +77,9 @@ class Renderer:
         """How far it is; None if the service does not know it."""
         return await self._patiently("GET", name)
 
-    async def fetch(self, name: str, part: Path, validator: Path, max_bytes: int, report: Report) -> None:
+    async def fetch(self, name: str, part: Path, max_bytes: int, report: Report) -> None:
         """Fetch its video into `part`, and go on where that ended."""
-        await Transfer(self.client, f"{self.url}/{name}/video", part, validator, max_bytes, report).run()
+        await Transfer(self.client, f"{self.url}/{name}/video", part, max_bytes, report).run()
 
     async def cancel(self, name: str, within_s: float) -> None:
         """Cancel it, and wait until it has ended. One that the service does not know is none.

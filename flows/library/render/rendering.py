@@ -42,9 +42,7 @@ class Rendering:
             self.report(self.number, "submitting", 0.0)
             await self._rendered()
             part = self.work.part(self.number)
-            await self.renderer.fetch(
-                self.name, part, self.work.validator(self.number), self.max_bytes, self._fetching
-            )
+            await self.renderer.fetch(self.name, part, self.max_bytes, self._fetching)
             part.replace(file)
         self.report(self.number, "done", 1.0)
 

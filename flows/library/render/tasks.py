@@ -16,7 +16,7 @@ from flows.library.files.replacement import Replacement, Stamp, stamp_of, sync_f
 from flows.library.files.workplace import new_file
 from flows.library.remote.together import together
 from flows.library.render.errors import NotCancelled
-from flows.library.render.film import PLAIN, check_target, ffmpeg, in_listing, joined
+from flows.library.render.film import PLAIN, check_film, ffmpeg, in_listing, joined
 from flows.library.render.overview import Overview, in_short
 from flows.library.render.scene import Scene, Size
 from flows.library.render.workplace import RenderPlace
@@ -35,13 +35,11 @@ class Prepare(CancelableTask):
         # Who only posts a job loads this module too, and needs no HTTP.
         from flows.library.render.renderer import renderer_at
 
-        check_target(target)
+        check_film(target)
         RenderPlace(target, self.job).claim()
         order = f"{self.job or 'local'}-{secrets.token_hex(4)}"
         async with renderer_at(str(url), token) as renderer:
-            await renderer.look(
-                order
-            )  # is it there, and does it take the token? As yet there is nothing to revert
+            await renderer.look(order)  # is it there, does it take the token? As yet there is nothing to revert
         return order, stamp_of(target)
 
     def revert(self, target: Path, **_: Any) -> None:

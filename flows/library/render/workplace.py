@@ -22,10 +22,6 @@ class RenderPlace(Workplace):
         """What has come of it so far."""
         return self.folder / f"scene-{number:04}.part"
 
-    def validator(self, number: int) -> Path:
-        """By what the service can tell whether that is still a part of what it has."""
-        return self.folder / f"scene-{number:04}.validator"
-
     @property
     def listing(self) -> Path:
         """Names the scenes for ffmpeg."""
