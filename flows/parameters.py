@@ -368,7 +368,14 @@ def wanted(model: type[BaseModel], name: str) -> str:
     """What a parameter wants, in words of its JSON schema."""
     schema = model.model_json_schema()
     kinds = _kinds(schema.get("properties", {}).get(name, {}), schema)
-    return " or ".join(dict.fromkeys(str(kind.get("format") or kind.get("type") or "a value") for kind in kinds))
+    return " or ".join(dict.fromkeys(map(_in_words, kinds)))
+
+
+def _in_words(kind: Mapping[str, Any]) -> str:
+    choices = kind.get("enum") or [value for name, value in kind.items() if name == "const"]
+    if choices:
+        return " or ".join(json.dumps(value).strip('"') for value in choices)
+    return str(kind.get("format") or kind.get("type") or "a value")
 
 
 def _shown(value: object) -> str:

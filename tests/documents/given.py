@@ -91,8 +91,18 @@ ELSEWHERE = (
         "what that program prints",
         "tests/acceptance/test_howtos.py::test_the_conductor_in_a_program_of_ones_own",
     ),
-    Elsewhere("docs/moving/celery.md", "import time\nfrom pathlib", "Celery is in the extra `bench` only", None),
-    Elsewhere("docs/moving/celery.md", "terminate=False: ", "what that program printed", None),
+    Elsewhere(
+        "docs/moving/celery.md",
+        "import time\nfrom pathlib",
+        "it wants a worker beside it",
+        "tests/documents/test_celery.py::test_a_revoke_does_what_the_page_says",
+    ),
+    Elsewhere(
+        "docs/moving/celery.md",
+        "terminate=False: ",
+        "what that program printed",
+        "tests/documents/test_celery.py::test_a_revoke_does_what_the_page_says",
+    ),
     Elsewhere("docs/http.md", "server {\n    listen 443 ssl", "nginx is a program of the reader's", None),
     Elsewhere(
         "docs/how-to/deploy.md",

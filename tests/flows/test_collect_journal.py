@@ -91,6 +91,21 @@ def test_only_what_has_rows_is_to_be_undone(database, shelf):
     assert shelf.is_as_before
 
 
+def test_what_a_crash_left_half_undone_is_undone_by_the_next(database, shelf):
+    journal = Journal(database, "a")
+    journal.begin(["ALPHA", "BETA"])
+    for symbol in ("ALPHA", "BETA"):
+        journal.write(symbol, prices(), rows=2)
+        journal.finish(symbol)
+    assert journal.begin_undo() == ["ALPHA", "BETA"]
+    journal.undo("ALPHA")
+    another = Journal(database, "a")
+    assert another.begin_undo() == ["BETA"]
+    another.undo("BETA")
+    another.check_undone(["ALPHA", "BETA"])
+    assert shelf.is_as_before
+
+
 def test_a_run_that_is_undone_writes_no_more(database, shelf):
     journal = wrote(database, "a", finished=False)
     journal.undo("BETA")

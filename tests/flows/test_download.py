@@ -263,11 +263,11 @@ def test_a_cancel_puts_back_what_was_replaced(run_flow, cancel_at, site, tmp_pat
     assert names_in(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_crash_costs_nothing(run_flow, crash_at, site, tmp_path, task):
-    ran = run_flow(
-        download, crash_at(task, "end"), url=f"{site.url}/good.tar.gz", target=tmp_path / "x", unpack=True
-    )
+@pytest.mark.parametrize(
+    ("task", "at"), [*((task, "end") for task in TASKS), ("fetch", 3), ("verify", 3), ("unpack", 3)]
+)
+def test_a_crash_costs_nothing(run_flow, crash_at, site, tmp_path, task, at):
+    ran = run_flow(download, crash_at(task, at), url=f"{site.url}/good.tar.gz", target=tmp_path / "x", unpack=True)
     assert ran.state == "completed", ran.error
     assert (tmp_path / "x/top/a.bin").read_bytes() == CONTENT
     assert names_in(tmp_path) == ["x"]

@@ -100,7 +100,9 @@ def test_a_cancel_leaves_nothing_here_or_there(run_flow, cancel_at, service, fil
     assert_nothing_left(film, service, ran.job.id, ran.log)
 
 
-@pytest.mark.parametrize(("task", "at"), [*((task, "end") for task in TASKS), ("render_scenes", MIDWAY)])
+@pytest.mark.parametrize(
+    ("task", "at"), [*((task, "end") for task in TASKS), ("render_scenes", MIDWAY), ("assemble", 3)]
+)
 def test_a_crash_costs_no_scene(run_flow, crash_at, service, film, task, at):
     ran = run_flow(render, crash_at(task, at), **film)
     assert ran.state == "completed", ran.error

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import copy
 import os
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from jobboard.conductors import list_conductors
 from jobboard.settings import read_settings
@@ -78,6 +83,28 @@ class Site:
         """Start a conductor, and wait until it is there."""
         self._begin_to_conduct(*options)
         self._await_conductor()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Its conductor stands still meanwhile, and keeps nobody from writing. For SQLite."""
+        assert self._conductor is not None
+        conductor = psutil.Process(self._conductor.pid)
+        try:
+            until(lambda: self._is_frozen(conductor), what="it to stand still between two transactions")
+            yield
+        finally:
+            conductor.resume()
+
+    def _is_frozen(self, conductor: psutil.Process) -> bool:
+        conductor.suspend()
+        until(lambda: conductor.status() == psutil.STATUS_STOPPED, what="the conductor to stand still")
+        with closing(sqlite3.connect(str(self.client.database.engine.url.database), timeout=0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                conductor.resume()
+                return False
+        return True
 
     def open(self, *gates: str) -> None:
         """Let tasks go through gates."""

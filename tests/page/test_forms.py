@@ -36,6 +36,18 @@ def test_each_kind_of_argument(shared_site: Site, visit: Visit) -> None:
     expect(page.locator("#results")).to_contain_text("<b>bold</b>")
 
 
+def test_words_with_commas_between(shared_site: Site, visit: Visit) -> None:
+    page = visit(shared_site).goto("/post/kinds")
+    expect(page.locator("#field-tags-hint")).to_have_text("With commas between, or JSON")
+    page.get_by_label("text").fill("x")
+    page.get_by_label("token").fill("env:PAGE_TOKEN")
+    page.get_by_label("tags").fill("one, two three\nfour,")
+    page.get_by_role("button", name="Post kinds").click()
+    page.wait_for_url("**/jobs/*")
+    job = page.url.rpartition("/")[2]
+    assert shared_site.client.get(job).arguments["tags"] == ["one", "two three", "four"]
+
+
 def test_errors_stand_at_their_fields(shared_site: Site, visit: Visit) -> None:
     visitor = visit(shared_site)
     visitor.allow("422")

@@ -179,8 +179,10 @@ def test_a_flow_without_parameters_says_so() -> None:
     [
         (int, "integer"),
         (int | None, "integer or null"),
-        (Colour, "string"),
-        (Colour | None, "string or null"),
+        (Colour, "red or 1"),
+        (Colour | None, "red or 1 or null"),
+        (Literal["all", 1, True], "all or 1 or true"),
+        (Literal["all"], "all"),
         (HttpUrl, "uri"),
         (SecretStr, "password"),
         (Any, "a value"),

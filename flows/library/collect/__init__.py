@@ -35,11 +35,11 @@ def collect(
     ],
     symbols: Annotated[
         list[Symbol],
-        Field(description="whose prices: a list, or words with commas between", min_length=1, max_length=10_000),
+        Field(description="whose prices, as ALPHA,BETA", min_length=1, max_length=10_000),
         BeforeValidator(comma_separated),
         AfterValidator(each_once),
     ],
-    since: Annotated[date, Field(description="the first day, as 2026-01-31")],
+    since: Annotated[date, Field(description="the first day")],
     until: Annotated[date, AfterValidator(not_before_since), Field(description="the last day")],
     database: Annotated[
         str,

@@ -1,4 +1,4 @@
-// Fields for what is no text: numbers, yes and no, one of some choices, JSON.
+// Fields for what is no text: numbers, yes and no, one of some choices, JSON, words.
 
 import { element } from "./element.js";
 import { Field } from "./field.js";
@@ -71,6 +71,15 @@ export class JsonField extends Field {
     if (this.nullable) return null;
     if (this.empty) return parsed(this.empty);
     throw new Error("It takes JSON.");
+  }
+}
+
+/** A list of words: as JSON, or as people write them, with commas or line ends between. */
+export class WordsField extends JsonField {
+  read() {
+    if (this.held.startsWith("[")) return super.read();
+    const words = this.held.split(/[,\n]/).map((word) => word.trim());
+    return words.filter((word) => word !== "");
   }
 }
 

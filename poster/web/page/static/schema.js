@@ -33,6 +33,11 @@ export function resolved(property, root) {
   return { schema: { ...resolved(others[0], root).schema, ...rest }, nullable: true };
 }
 
+/** Whether it is a list of texts. */
+export function isOfWords(schema) {
+  return schema.type === "array" && schema.items?.type === "string";
+}
+
 /** What is said below its field. */
 export function hintOf(schema, secret, unchanged) {
   const kind = secret ? "env:NAME or file:PATH, which the conductor looks up" : FORMATS[schema.format];
@@ -45,7 +50,8 @@ export function hintOf(schema, secret, unchanged) {
   if (minLength > 1) said.push(`at least ${minLength} characters`);
   if (maxLength && maxLength < 200) said.push(`at most ${maxLength} characters`);
   if (pattern) said.push(`like ${pattern}`);
-  if (schema.type === "array" || schema.type === "object")
+  if (isOfWords(schema)) said.push("with commas between, or JSON");
+  else if (schema.type === "array" || schema.type === "object")
     said.push(`JSON, ${schema.type === "array" ? "a list" : "an object"}`);
   else if (!schema.type && !schema.enum && !("const" in schema)) said.push("JSON");
   const told = said.filter(Boolean).join("; ");

@@ -2,8 +2,8 @@
 
 import { element, fill } from "./element.js";
 import { changesOf, Field } from "./field.js";
-import { CheckField, ChoiceField, JsonField, NumberField } from "./field_kinds.js";
-import { hintOf, resolved } from "./schema.js";
+import { CheckField, ChoiceField, JsonField, NumberField, WordsField } from "./field_kinds.js";
+import { hintOf, isOfWords, resolved } from "./schema.js";
 
 const TYPES = { date: "date", uri: "url", email: "email" };
 
@@ -58,7 +58,8 @@ function fieldOf(name, { schema, nullable }, needed, secret, given) {
   if (schema.type === "boolean") return new CheckField(name, initial, told);
   if (schema.type === "integer" || schema.type === "number") return numberField(name, schema, initial, told);
   if (schema.type === "string") return new Field(name, textControl(schema, initial ?? ""), told);
-  return new JsonField(name, schema.type, initial, told);
+  const Kind = isOfWords(schema) ? WordsField : JsonField;
+  return new Kind(name, schema.type, initial, told);
 }
 
 function choicesOf(schema, nullable) {
