@@ -121,6 +121,7 @@ TOOLS = (
     Tool("curl", ("curl",), apt="curl", brew="curl"),
     Tool("jq", ("jq",), apt="jq", brew="jq"),
     Tool("ffmpeg", ("ffmpeg",), apt="ffmpeg", brew="ffmpeg"),
+    Tool("nginx", ("nginx", "/usr/sbin/nginx"), apt="nginx", brew="nginx"),
     Tool(
         "Chromium",
         (
@@ -135,7 +136,9 @@ TOOLS = (
         brew="--cask chromium",
     ),
 )
-BENCH_TOOLS = tuple(tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq", "ffmpeg", "Chromium"))
+BENCH_TOOLS = tuple(
+    tool for tool in TOOLS if tool.name not in ("etcd", "curl", "jq", "ffmpeg", "nginx", "Chromium")
+)
 
 
 class SetupError(Exception):
@@ -388,7 +391,7 @@ def ensure_tools(tools: tuple, fate: str) -> None:
     missing = [tool for tool in tools if not tool.installed]
     if missing and may_install():
         try:
-            with no_postgresql_cluster():
+            with no_services():
                 apt_install([tool.apt for tool in missing])
         except SetupError as error:
             say(str(error))
@@ -428,16 +431,29 @@ def apt_install(packages: list) -> None:
         )
 
 
+def no_services() -> contextlib.ExitStack:
+    """Keep Debian's packages from starting servers on their usual ports, and from making a PostgreSQL cluster."""
+    kept = contextlib.ExitStack()
+    kept.enter_context(file_for_now("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n"))
+    cluster = "/etc/postgresql-common/createcluster.d/countermand.conf"
+    kept.enter_context(file_for_now(cluster, "create_main_cluster = false\n"))
+    return kept
+
+
 @contextlib.contextmanager
-def no_postgresql_cluster():
-    """Keep Debian's package from making, and starting, a cluster that nobody asked for."""
-    setting = Path("/etc/postgresql-common/createcluster.d/countermand.conf")
-    setting.parent.mkdir(parents=True, exist_ok=True)
-    setting.write_text("create_main_cluster = false\n")
+def file_for_now(name: str, text: str):
+    """A program or a setting that is there meanwhile; one that is there already stays as it is."""
+    file = Path(name)
+    if file.exists():
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(0o755)
     try:
         yield
     finally:
-        setting.unlink()
+        file.unlink()
 
 
 # Running

@@ -73,7 +73,7 @@ def serve(
     with session.open_client() as client:
         _check_flows(client)
         if token_needed:
-            _check_tokens(client, host)
+            _check_tokens(client, "--require-token" if require_token else f"{host} can be reached by others")
         with _listening(host, port) as listening:
             from poster.web.app import create_app
 
@@ -103,11 +103,11 @@ def _check_flows(client: Client) -> None:
         say("no flows are known here, so none can be posted: set COUNTERMAND_FLOWS")
 
 
-def _check_tokens(client: Client, host: str) -> None:
+def _check_tokens(client: Client, why: str) -> None:
     now = client.database.now()
     if not any(token.is_valid(now) for token in client.tokens()):
         raise click.UsageError(
-            f"{host} can be reached by others, and there is no token to know them by: "
+            f"{why}: who asks has to show a token, and there is none: "
             "make one with `poster token create --role admin`"
         )
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.place import Place
+from tests.acceptance.serving import Serving
 from tests.servers import ZooKeeper
+
+Start = Callable[..., Serving]
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "postgresql+zookeeper"])
@@ -30,3 +33,18 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def embedded(sqlite_url: str, tmp_path: Path) -> Iterator[Place]:
     with closing(Place(tmp_path, sqlite_url)) as place:
         yield place
+
+
+@pytest.fixture
+def serving() -> Iterator[Start]:
+    """Starts servers, with options, which end with the test."""
+    started: list[Serving] = []
+
+    def start(place: Place, *options: str) -> Serving:
+        started.append(Serving(place, *options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()

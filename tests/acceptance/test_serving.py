@@ -5,55 +5,18 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
 
-from tests.acceptance.place import ROOT, Place
+from tests.acceptance.place import Place
+from tests.acceptance.serving import Serving
 from tests.servers import PostgreSQL
 from tests.servers.required import require
 from tests.waiting import until
-
-
-class Serving:
-    """A `poster serve` process that listens."""
-
-    def __init__(self, place: Place, *options: str) -> None:
-        argv = [sys.executable, "-m", "poster", "serve", "--port", "0", *options]
-        self.process = subprocess.Popen(
-            argv, cwd=ROOT, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout
-        self.said = self.process.stdout.readline().strip()
-
-    @property
-    def url(self) -> str:
-        return json.loads(self.said)["url"] if self.said.startswith("{") else self.said
-
-    def ends(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Its code, and what it said on standard error. It promises to end in a second: here it gets ten."""
-        self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=10)
-        return self.process.returncode, errors
-
-
-@pytest.fixture
-def serving() -> Iterator[Callable[..., Serving]]:
-    started: list[Serving] = []
-
-    def start(place: Place, *options: str) -> Serving:
-        started.append(Serving(place, *options))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.process.kill()
-        one.process.communicate()
 
 
 @contextmanager
@@ -120,6 +83,7 @@ def test_a_job_by_http_from_post_to_retry(serving, place):
 def test_where_others_can_reach_it_it_wants_a_token(serving, embedded):
     refused = embedded.poster("serve", "--host", "0.0.0.0", "--port", "0")
     assert refused.code == 2
+    assert "0.0.0.0 can be reached by others: " in refused.err
     assert "poster token create" in refused.err
     token = embedded.poster("token", "create", "--role", "read", "--name", "screen").out.strip()
     server = serving(embedded, "--host", "0.0.0.0")
@@ -132,6 +96,8 @@ def test_where_others_can_reach_it_it_wants_a_token(serving, embedded):
 
 
 def test_on_this_machine_a_token_is_wanted_where_one_asks_for_it(serving, embedded):
+    refused = embedded.poster("serve", "--require-token", "--port", "0")
+    assert (refused.code, "--require-token: who asks has to show a token" in refused.err) == (2, True), refused.err
     embedded.poster("token", "create", "--role", "read", "--name", "screen")
     server = serving(embedded, "--require-token", "--json")
     assert set(json.loads(server.said)) == {"url"}

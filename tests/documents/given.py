@@ -103,7 +103,12 @@ ELSEWHERE = (
         "what that program printed",
         "tests/documents/test_celery.py::test_a_revoke_does_what_the_page_says",
     ),
-    Elsewhere("docs/http.md", "server {\n    listen 443 ssl", "nginx is a program of the reader's", None),
+    Elsewhere(
+        "docs/http.md",
+        "server {\n    listen 443 ssl",
+        "it is a file of nginx's",
+        "tests/acceptance/test_behind_nginx.py::test_all_of_it_goes_through",
+    ),
     Elsewhere(
         "docs/how-to/deploy.md",
         'echo "POSTGRES_PASSWORD',
