@@ -38,6 +38,14 @@ def cancel(page: Page) -> None:
     page.get_by_role("button", name="Cancel job").click()
 
 
+def retry_with(page: Page, **fields: str) -> None:
+    page.get_by_role("button", name="Retry with other arguments").click()
+    dialog = page.get_by_role("dialog")
+    for name, value in fields.items():
+        dialog.get_by_label(name).fill(value)
+    dialog.get_by_role("button", name="Retry with these").click()
+
+
 def expect_state(page: Page, state: str) -> None:
     expect(page.locator("#state")).to_have_text(state)
 
@@ -65,14 +73,11 @@ def test_files_in_every_state(small_site: Site, visit: Visit, tmp_path: Path) ->
         expect_state(page, "cancelling")
         assert stored(small_site, job)["state"] == "cancelling"
     expect_state(page, "cancelled")
-    expect(page.locator("#receipt .step").last).to_have_text(re.compile(r"Cancelled\s*after \d+ ms"))
+    expect(page.locator("#receipt .step").last).to_have_text(re.compile(r"Cancelled\s*after \d"))
     finished = page.locator("#facts").get_by_role("time").last
     expect(finished).to_have_attribute("datetime", stored(small_site, job)["finished_at"])
     assert [*target.parent.iterdir()] == []
-    page.get_by_role("button", name="Retry with other arguments").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("pattern").fill("*.txt")
-    dialog.get_by_role("button", name="Retry with these").click()
+    retry_with(page, pattern="*.txt")
     expect_state(page, "completed")
     assert target.exists()
     post(page, "process_files", source=tmp_path / "nowhere", target=target)
@@ -98,21 +103,25 @@ def test_one_collection_at_a_time(small_site: Site, visit: Visit, tmp_path: Path
 
 
 def test_a_film_of_scenes(shared_site: Site, visit: Visit, tmp_path: Path) -> None:
-    scenes = json.dumps([{"text": "a harbour", "seconds": 2}, {"text": "at night", "seconds": 1}])
     (token := tmp_path / "token").write_text(TOKEN)
-    with RenderingService(pace=2) as service:
+    target = tmp_path / "film.y4m"
+    with RenderingService(pace=1) as service:
         page = visit(shared_site).page
-        target = tmp_path / "film.y4m"
-        job = post(page, "render", url=service.url, scenes=scenes, target=target, token=f"file:{token}")
-        until(lambda: "rendering" in service.states(job), what="a scene")
+        long = scenes(("a harbour", 60), ("at night", 60))
+        job = post(page, "render", url=service.url, scenes=long, target=target, token=f"file:{token}")
+        until(lambda: service.states(job) == ["rendering"] * 2, what="both scenes")
         cancel(page)
         expect_state(page, "cancelled")
         expect(page.locator("#error")).to_be_empty()
-        assert set(service.states(job)) <= {"cancelled", "done"}
+        assert service.states(job) == ["cancelled"] * 2
         assert not target.exists()
-        page.get_by_role("button", name="Retry", exact=True).click()
+        retry_with(page, scenes=scenes(("a harbour", 0.5)))
         expect_state(page, "completed")
         assert target.exists()
+
+
+def scenes(*wanted: tuple[str, float]) -> str:
+    return json.dumps([{"text": text, "seconds": seconds} for text, seconds in wanted])
 
 
 def test_a_download_that_waits_for_its_server(shared_site: Site, visit: Visit, tmp_path: Path) -> None:
