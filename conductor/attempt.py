@@ -191,7 +191,8 @@ class Attempt:
         left = self._claim.retries_left - 1
         number = self._claim.max_retries - left
         delay_s = retry_delay_s(self._claim.retry_interval_s, number, random.random())  # noqa: S311 - spreads load
-        said = f"retry {number} of {self._claim.max_retries} in {shown_duration(round(delay_s))}"
+        shown = shown_duration(round(delay_s, 0 if delay_s >= 1 else 3))
+        said = f"retry {number} of {self._claim.max_retries} in {shown}"
         return said, {"retries_left": left, "due_at": self._database.now() + timedelta(seconds=delay_s)}
 
     def _columns(self, connection: sa.Connection, target: State, left: LeftBehind | None = None) -> dict[str, Any]:

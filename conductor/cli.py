@@ -95,6 +95,7 @@ def run(
       conductor run --burst      (for cron: do what is there, then end)
       conductor run --log-format json --metrics-port 9100
     """
+    garbage.hold()
     from conductor.job_log import set_up_logging
     from conductor.task_output import tasks_output_logged
 
