@@ -45,6 +45,11 @@ class TaskError:
     type: str
     message: str
 
+    def __str__(self) -> str:
+        """`pack: OSError: no space left`."""
+        said = f"{self.type}: {self.message}" if self.message else self.type
+        return f"{self.task}: {said}" if self.task else said
+
 
 @dataclass(frozen=True)
 class NotResponding:

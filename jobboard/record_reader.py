@@ -17,7 +17,7 @@ from jobboard.faults import check, faults_of, said_of, state_of
 from jobboard.ids import ID_LENGTH, SKEW, first_id
 from jobboard.job_row import to_job
 from jobboard.merged import first_of
-from jobboard.models import Job, Page
+from jobboard.models import Job, Page, TaskError
 from jobboard.schema import PENDING, Row, attempts, events, jobs
 from jobboard.states import State
 
@@ -108,6 +108,18 @@ class RecordReader:
                 rows = connection.execute(query).mappings()
                 found |= {row["id"]: state_of(row) for row in rows}
         return {job: found[job] for job in ids if _there(job, found)}
+
+    def failures(self, ids: Sequence[str]) -> dict[str, TaskError]:
+        """Why the last attempt that has ended failed, of those of these jobs of which that is so."""
+        ended = sa.select(attempts.c.job, attempts.c.error).join(jobs, jobs.c.id == attempts.c.job)
+        found: dict[str, TaskError] = {}
+        with self._database.read() as connection:
+            for batch in batches(ids):
+                last = ended.where(jobs.c.id.in_(batch), attempts.c.number >= jobs.c.attempt - 1)
+                rows = connection.execute(last.order_by(attempts.c.number)).mappings()
+                failed = (row for row in rows if row["error"] and not faults_of(attempts, row))
+                found |= {row["job"]: TaskError(**row["error"]) for row in failed}
+        return found
 
     def list(
         self,

@@ -164,7 +164,8 @@ class Reader(Connection):
         limited = {job.flow for job in waiting if job.max_running is not None}
         running = {flow: [*self.matching(states=CURRENT, flow=flow)] for flow in limited}
         now = self.database.now()
-        return [explained(job, conductors, now, running.get(job.flow, ())) for job in found]
+        failed = self._records.failures([job.id for job in waiting if job.due_at > now])
+        return [explained(job, conductors, now, running.get(job.flow, ()), failed.get(job.id)) for job in found]
 
     def history(
         self, job: str, *, after: int = 0, before: int | None = None, limit: int | None = None

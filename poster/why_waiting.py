@@ -7,30 +7,40 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from jobboard.models import ConductorRow, Job
+from jobboard.models import ConductorRow, Job, TaskError
 from jobboard.states import UNDOING, State
 
 _NAMED: Final = 3
 
 
-def explained(job: Job, conductors: Iterable[ConductorRow], now: datetime, running: Sequence[str] = ()) -> Job:
+def explained(
+    job: Job,
+    conductors: Iterable[ConductorRow],
+    now: datetime,
+    running: Sequence[str] = (),
+    failed: TaskError | None = None,
+) -> Job:
     """`job` with a reason, if it is pending or is being undone, has none, and there is one.
 
-    `running` are the jobs of its flow that conductors have now.
+    `running` are the jobs of its flow that conductors have now; `failed` says why its last try did.
     """
     if job.reason is not None:
         return job
     if job.state is State.PENDING:
-        return replace(job, reason=why_waiting(job, conductors, now, running))
+        return replace(job, reason=why_waiting(job, conductors, now, running, failed))
     return replace(job, reason=why_not_stopped(job)) if job.state in UNDOING else job
 
 
 def why_waiting(
-    job: Job, conductors: Iterable[ConductorRow], now: datetime, running: Sequence[str] = ()
+    job: Job,
+    conductors: Iterable[ConductorRow],
+    now: datetime,
+    running: Sequence[str] = (),
+    failed: TaskError | None = None,
 ) -> str | None:
     """What a pending job waits for; None if nothing but its turn."""
     if job.due_at > now:
-        return "waits for its due time"
+        return f"waits to be tried again: {failed}" if failed else "waits for its due time"
     alive = [row for row in conductors if row.alive]
     if not alive:
         return "waits: no conductor is alive"

@@ -130,11 +130,8 @@ def detail(reported: dict[str, Any] | None) -> str:
 
 
 def error(failed: TaskError | None) -> str:
-    """Why: `pack: OSError: no space left`."""
-    if failed is None:
-        return ""
-    said = f"{failed.type}: {failed.message}" if failed.message else failed.type
-    return f"{failed.task}: {said}" if failed.task else said
+    """Why; nothing if nothing did."""
+    return str(failed or "")
 
 
 def end_of(job: Job) -> str:

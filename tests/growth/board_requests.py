@@ -19,6 +19,7 @@ class BoardRequests:
     board: Any
     _asked: Counter[str] = field(default_factory=Counter)
     _read: set[str] = field(default_factory=set)
+    _told: set[str] = field(default_factory=set)  # of those that were read, what `take` has counted
     _thread: int = field(default_factory=threading.get_ident)
 
     def __post_init__(self) -> None:
@@ -40,17 +41,18 @@ class BoardRequests:
     def take(self) -> Counter[str]:
         """Those since the last time, by their kind."""
         asked = self._asked + Counter({"postings read": len(self._read)})
+        self._told |= self._read
         self._asked.clear()
         self._read.clear()
         return asked
 
     def _of_zookeeper(self, request: Any) -> None:
-        # What is new the board's watch reads too, if it is faster.
         kind = type(request).__name__
-        if kind == "GetData":
-            self._read.add(request.path)
-        else:
+        if kind != "GetData":
             self._note(kind)
+        # What is new the board's watch reads too, if it is faster; or late, when it has been counted.
+        elif self._is_mine() or request.path not in self._told:
+            self._read.add(request.path)
 
     def _of_redis(self, command: str) -> None:
         if command != "SCRIPT LOAD":  # once in a server's life; the call before it failed, and does not come here
@@ -60,5 +62,8 @@ class BoardRequests:
         self._note(url.rpartition("/")[2])
 
     def _note(self, kind: str) -> None:
-        if threading.get_ident() == self._thread:
+        if self._is_mine():
             self._asked[kind] += 1
+
+    def _is_mine(self) -> bool:
+        return threading.get_ident() == self._thread

@@ -818,6 +818,27 @@ def test_when_no_retry_is_left_it_has_failed(house):
     house.assert_at_rest(job)
 
 
+@pytest.mark.parametrize("on_failure", ["revert", "keep"])
+def test_what_waits_for_a_retry_says_why(house, on_failure):
+    house.flow(lambda: [house.step("a", fail)])
+    job = house.post(max_retries=2, retry_interval_s=3600, on_failure=on_failure)
+    with house.running(), Client.open(house.settings, registry=house.registry) as client:
+        until(lambda: house.get(job).due_at > house.database.now(), what="it to wait")
+        assert client.show(job).reason == "waits to be tried again: a: ValueError: boom"
+        later = house.post(due_at=house.database.now() + timedelta(hours=1))
+        assert client.show(later).reason == "waits for its due time"
+
+
+def test_what_is_stored_of_a_failure_and_makes_no_sense_is_not_told(house):
+    house.flow(lambda: [house.step("a", fail)])
+    job = house.post(max_retries=2, retry_interval_s=3600)
+    with house.running(), Client.open(house.settings, registry=house.registry) as client:
+        until(lambda: house.get(job).due_at > house.database.now(), what="it to wait")
+        with house.database.write() as connection:
+            connection.execute(sa.update(attempts).values(error={"no": "such"}))
+        assert client.show(job).reason == "waits for its due time"
+
+
 def test_a_cancel_during_the_wait_for_a_retry_is_done_at_once(house):
     house.flow(lambda: [house.step("a", fail)])
     job = house.post(max_retries=2, retry_interval_s=3600)

@@ -205,6 +205,10 @@ class TestWhyWaiting:
     def test_not_due(self):
         assert why_waiting(a_job(due_at=later(5)), [], AT) == "waits for its due time"
 
+    def test_to_be_tried_again(self):
+        said = why_waiting(a_job(due_at=later(5)), [], AT, failed=TaskError("pack", "OSError", "no space left"))
+        assert said == "waits to be tried again: pack: OSError: no space left"
+
     def test_no_conductor(self):
         assert why_waiting(a_job(), [conductor(alive=False)], AT) == "waits: no conductor is alive"
 
