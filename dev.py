@@ -431,13 +431,13 @@ def apt_install(packages: list) -> None:
         )
 
 
-def no_services() -> contextlib.ExitStack:
+@contextlib.contextmanager
+def no_services():
     """Keep Debian's packages from starting servers on their usual ports, and from making a PostgreSQL cluster."""
-    kept = contextlib.ExitStack()
-    kept.enter_context(file_for_now("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n"))
+    policy = file_for_now("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
     cluster = "/etc/postgresql-common/createcluster.d/countermand.conf"
-    kept.enter_context(file_for_now(cluster, "create_main_cluster = false\n"))
-    return kept
+    with policy, file_for_now(cluster, "create_main_cluster = false\n"):
+        yield
 
 
 @contextlib.contextmanager
