@@ -118,7 +118,7 @@ def kinds(
     colour: Literal["red", "green"] = "green",
     tags: list[str] | None = None,
     limits: dict[str, int] = {},  # noqa: B006 - pydantic copies it
-    site: HttpUrl | None = None,
+    site: Annotated[HttpUrl | None, Field(description="where it is.")] = None,
 ):
     """Take an argument of each kind."""
     return linear_flow.Flow("kinds").add(Keep("keep"))

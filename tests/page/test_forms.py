@@ -11,7 +11,8 @@ from tests.page.site import Site
 def test_each_kind_of_argument(shared_site: Site, visit: Visit) -> None:
     page = visit(shared_site).goto("/post/kinds")
     expect(page.get_by_label("size")).to_have_value("3")
-    expect(page.get_by_text("What is kept")).to_be_visible()
+    expect(page.get_by_text("What is kept", exact=True)).to_be_visible()
+    expect(page.locator("#field-site-hint")).to_have_text("Where it is; an address, with https:// or the like")
     expect(page.get_by_label("token")).to_have_attribute("type", "password")
     page.get_by_label("text").fill("<b>bold</b>")
     page.get_by_label("token").fill("env:PAGE_TOKEN")

@@ -41,7 +41,8 @@ export function isOfWords(schema) {
 /** What is said below its field. */
 export function hintOf(schema, secret, unchanged) {
   const kind = secret ? "env:NAME or file:PATH, which the conductor looks up" : FORMATS[schema.format];
-  const said = [schema.description, kind, unchanged ? "left empty, it stays as it is" : null];
+  const described = schema.description?.replace(/\.$/, ""); // more may follow
+  const said = [described, kind, unchanged ? "left empty, it stays as it is" : null];
   const { minimum, maximum, exclusiveMinimum, minLength, maxLength, pattern } = schema;
   if (minimum !== undefined && maximum !== undefined) said.push(`${number(minimum)} to ${number(maximum)}`);
   else if (minimum !== undefined) said.push(`${number(minimum)} or more`);
