@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator
 
 from jobboard.errors import NoSuchJob
 from jobboard.ids import ALPHABET, ID_LENGTH
+from jobboard.states import State
 from poster.client import Client
 from poster.web.gate.gate import WHO
 
@@ -48,7 +49,7 @@ def _without_empty(value: object) -> object:
 NoneIfEmpty: Final = BeforeValidator(_none_if_empty)
 """A field of a form that was left empty says nothing."""
 
-WithoutEmpty: Final = BeforeValidator(_without_empty)
-"""The same, for one that may be repeated."""
+WithoutEmpty: Final = BeforeValidator(_without_empty, json_schema_input_type=list[State | Literal[""]] | None)
+"""The same, for states, of which there may be several."""
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many, at most.")]
