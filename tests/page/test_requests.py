@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from tests.page.conftest import Visit
 from tests.page.site import Site
 from tests.page.visitor import look_away_and_back
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,32 @@ def test_what_was_read_before_an_answer_is_old(small_site: Site, visit: Visit) -
             route.fulfill(json=before)
     expect(page.locator("#state")).to_have_text("paused")
     expect(page.locator("#said")).not_to_contain_text("pending")
+
+
+def test_nothing_can_be_asked_before_the_job_is_there(small_site: Site, visit: Visit) -> None:
+    small_site.serve()
+    [job] = small_site.post("wait")
+    page = visit(small_site).page
+    held: list[Any] = []
+    is_open = False
+
+    def hold(route: Any) -> None:
+        if is_open:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(f"**/api/jobs/{job}", hold)
+    page.goto(f"/jobs/{job}")
+    page.wait_for_selector("html[data-live=yes]", state="attached")
+    expect(page.locator("#requests button").first).to_be_attached()
+    expect(page.locator("#requests button:visible")).to_have_count(0)
+    until(lambda: page.wait_for_timeout(10) or held, what="it to ask for the job")
+    is_open = True
+    for route in held:
+        route.continue_()
+    page.get_by_role("button", name="Pause", exact=True).press("Enter")
+    expect(page.locator("#state")).to_have_text("paused")
 
 
 def test_the_focus_goes_to_what_is_next(small_site: Site, visit: Visit) -> None:

@@ -71,6 +71,7 @@ export class Requests {
   show(job) {
     const moved = this.job?.state !== job.state;
     this.job = job;
+    setAttribute(byId("requests"), "hidden", false); // before there is a job, there is nothing to ask for
     keepingFocus(() => this.#tellButtons(job));
     this.#tellPlan();
     if (moved && job.state !== this.refusedIn) showProblem(this.problem, null);
