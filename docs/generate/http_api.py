@@ -134,7 +134,7 @@ def _type(schema: JsonObject) -> str:
     if "$ref" in schema:
         return _linked(_name(schema["$ref"]))
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(one) for one in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(" or ".join(map(_type, schema["anyOf"])).split(" or ")))
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{one}`" if one else "nothing" for one in schema.get("enum", [schema.get("const")]))
     kind = str(schema.get("type", "anything"))

@@ -49,7 +49,9 @@ def _without_empty(value: object) -> object:
 NoneIfEmpty: Final = BeforeValidator(_none_if_empty)
 """A field of a form that was left empty says nothing."""
 
-WithoutEmpty: Final = BeforeValidator(_without_empty, json_schema_input_type=list[State | Literal[""]] | None)
+WithoutEmpty: Final = BeforeValidator(
+    _without_empty, json_schema_input_type=list[State | Literal[""]] | Literal[""] | None
+)
 """The same, for states, of which there may be several."""
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many, at most.")]
