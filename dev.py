@@ -234,7 +234,7 @@ def run_tests(options: argparse.Namespace, rest: list) -> int:
     if has_room(MEMORY):
         # Thousands of small databases wait for the disk longer than for anything else.
         os.environ.setdefault("TMPDIR", MEMORY)
-    workers = min((os.cpu_count() or 1) + 1, MAX_WORKERS)  # one waits for something most of the time
+    workers = min((os.cpu_count() or 1) + 1, MAX_WORKERS)  # with one a core, a quarter of the time was left
     # A worker that crashed is not replaced: pytest-xdist may then wait for ever for tests that nobody has.
     spread = ["-n", str(workers), "--dist", "loadgroup", "--max-worker-restart", "0"]
     argv = [DEV.program("python"), "-m", "pytest", *spread]

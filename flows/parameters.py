@@ -372,9 +372,9 @@ def wanted(model: type[BaseModel], name: str) -> str:
 
 
 def _in_words(kind: Mapping[str, Any]) -> str:
-    choices = kind.get("enum") or [value for name, value in kind.items() if name == "const"]
+    choices = kind.get("enum", [kind["const"]] if "const" in kind else [])
     if choices:
-        return " or ".join(json.dumps(value).strip('"') for value in choices)
+        return " or ".join(value if isinstance(value, str) else json.dumps(value) for value in choices)
     return str(kind.get("format") or kind.get("type") or "a value")
 
 

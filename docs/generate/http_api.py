@@ -134,9 +134,11 @@ def _type(schema: JsonObject) -> str:
     if "$ref" in schema:
         return _linked(_name(schema["$ref"]))
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(" or ".join(map(_type, schema["anyOf"])).split(" or ")))
+        # That a field of a form may be left empty is nothing that one would ask for.
+        kinds = (one for one in schema["anyOf"] if one.get("const") != "")
+        return " or ".join(dict.fromkeys(map(_type, kinds)))
     if "enum" in schema or "const" in schema:
-        return ", ".join(f"`{one}`" if one else "nothing" for one in schema.get("enum", [schema.get("const")]))
+        return ", ".join(f"`{one}`" for one in schema.get("enum", [schema.get("const")]))
     kind = str(schema.get("type", "anything"))
     if kind == "array":
         return f"list of {_type(schema['items'])}"

@@ -18,8 +18,9 @@ class BoardRequests:
 
     board: Any
     _asked: Counter[str] = field(default_factory=Counter)
-    _read: set[str] = field(default_factory=set)
-    _told: set[str] = field(default_factory=set)  # of those that were read, what `take` has counted
+    _mine: set[str] = field(default_factory=set)  # postings that this thread has read
+    _theirs: set[str] = field(default_factory=set)  # and the board's watch
+    _late: set[str] = field(default_factory=set)  # counted, and the watch may read them still, once
     _thread: int = field(default_factory=threading.get_ident)
 
     def __post_init__(self) -> None:
@@ -40,19 +41,22 @@ class BoardRequests:
 
     def take(self) -> Counter[str]:
         """Those since the last time, by their kind."""
-        asked = self._asked + Counter({"postings read": len(self._read)})
-        self._told |= self._read
-        self._asked.clear()
-        self._read.clear()
+        asked = self._asked + Counter({"postings read": len(self._mine | self._theirs)})
+        self._late |= self._mine - self._theirs
+        for counted in (self._asked, self._mine, self._theirs):
+            counted.clear()
         return asked
 
     def _of_zookeeper(self, request: Any) -> None:
         kind = type(request).__name__
         if kind != "GetData":
             self._note(kind)
-        # What is new the board's watch reads too, if it is faster; or late, when it has been counted.
-        elif self._is_mine() or request.path not in self._told:
-            self._read.add(request.path)
+        elif self._is_mine():
+            self._mine.add(request.path)
+        elif request.path in self._late:
+            self._late.remove(request.path)
+        else:
+            self._theirs.add(request.path)
 
     def _of_redis(self, command: str) -> None:
         if command != "SCRIPT LOAD":  # once in a server's life; the call before it failed, and does not come here
